@@ -1,1 +1,1 @@
-
+//! Tests of ecem: tables of the paper, oracles, properties.
