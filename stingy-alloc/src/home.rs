@@ -1,0 +1,129 @@
+//! What a slab and its slots share: memory, pools, the way home. It lives until the last of them goes.
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use crate::atomics::{AtomicU64, Ordering};
+use crate::backing::Mapping;
+use crate::fallback::Fallbacks;
+use crate::pool::{Need, Pools};
+use crate::remote::{Pushed, Remote};
+use crate::slot::Slot;
+use crate::thread;
+
+/// Called from the thread that freed a slot, when the owner had refused a permit for want of one.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// The shared part of one slab.
+///
+/// # Invariants
+/// 1. Allocated by `Box`; freed once: by the owner if no slot is out when it goes, else by the last slot.
+/// 2. A slot that is out points here, so this is alive as long as that slot has not been given back.
+/// 3. `pools` and `fallbacks` are touched by the owner's thread only, while `owner` is its number; after
+///    that only by whoever frees this.
+/// 4. An index is out at most once: `pools` hands it out, and gets it back before it does so again.
+///    Hence the bytes of two slots that are out are disjoint.
+pub(crate) struct Home {
+    /// The number of the owner's thread, or `NOBODY` once the slab is gone. Stored by the owner only,
+    /// so every thread reads either "mine" and is the owner, or "not mine": Relaxed is enough.
+    owner: AtomicU64,
+    pub(crate) pools: Pools,
+    pub(crate) fallbacks: Fallbacks,
+    remote: Remote,
+    wake: Option<Wake>,
+    mapping: Mapping,
+    /// The pointer that `Box` gave: one made from a reference could not free.
+    this: NonNull<Self>,
+}
+
+impl Home {
+    pub(crate) fn new(mapping: Mapping, pools: Pools, wake: Option<Wake>) -> NonNull<Self> {
+        let remote = Remote::new(pools.slots());
+        let owner = AtomicU64::new(thread::own());
+        let fallbacks = Fallbacks::default();
+        let this = NonNull::dangling();
+        let home = Self { owner, pools, fallbacks, remote, wake, mapping, this };
+        let this = NonNull::from(Box::leak(Box::new(home)));
+        // SAFETY: just allocated, and nobody else knows of it yet.
+        unsafe { (*this.as_ptr()).this = this };
+        this
+    }
+
+    /// Hands out one slot that a permit has reserved.
+    #[inline]
+    pub(crate) fn take(&self, need: &Need) -> Slot {
+        let taken = self.pools.take(need);
+        // SAFETY: by (4) the slot is nobody else's, and its bytes lie within the mapping, which is
+        // initialised and by (2) lives as long as the slot.
+        unsafe { Slot::in_slab(self.this, self.mapping.base(), taken) }
+    }
+
+    /// Frees slots that came home; returns how many.
+    pub(crate) fn drain(&self) -> u32 {
+        if self.remote.len() == 0 {
+            return 0;
+        }
+        self.remote.drain(|index| self.pools.give(index))
+    }
+
+    /// After a refusal: has the next free from another thread wake the owner. True if something came
+    /// home meanwhile, so that the refusal must be decided again.
+    pub(crate) fn wait_for_frees(&self) -> bool {
+        self.wake.is_some() && !self.remote.hunger()
+    }
+
+    /// Takes a slot back, from any thread.
+    ///
+    /// # Safety
+    /// `home` points to a living home, and `index` is a slot of it that is out, which the caller gives up.
+    #[inline]
+    pub(crate) unsafe fn give_back(home: NonNull<Self>, index: u32) {
+        // SAFETY: alive by (2), as the slot is still out.
+        let this = unsafe { home.as_ref() };
+        if thread::is(this.owner.load(Ordering::Relaxed)) {
+            this.pools.give(index);
+        } else {
+            // SAFETY: as promised by the caller.
+            unsafe { Self::send_back(home, index) };
+        }
+    }
+
+    /// # Safety
+    /// As for [`give_back`](Self::give_back).
+    #[cold]
+    unsafe fn send_back(home: NonNull<Self>, index: u32) {
+        let mut wake = None;
+        // SAFETY: alive by (2) until the push has happened; nothing is read through it afterwards.
+        let pushed = unsafe { home.as_ref() }
+            .remote
+            // SAFETY: alive by (2), as this runs before the push.
+            .push(index, || wake = unsafe { home.as_ref() }.wake.clone());
+        match pushed {
+            Pushed::Home => {
+                if let Some(wake) = wake {
+                    wake();
+                }
+            }
+            Pushed::Orphan => {}
+            // SAFETY: the last slot, by the count that the owner left: by (1) ours to free.
+            Pushed::Last => drop(unsafe { Box::from_raw(home.as_ptr()) }),
+        }
+    }
+
+    /// The owner goes. Slots that are out stay valid; the last of them frees the memory.
+    ///
+    /// # Safety
+    /// `home` points to a living home; called once, by the owner's thread, which does not use it again.
+    pub(crate) unsafe fn close(home: NonNull<Self>) {
+        // SAFETY: alive until closed, as promised.
+        let this = unsafe { home.as_ref() };
+        // From here on this thread's frees take the same way as everybody's.
+        this.owner.store(thread::NOBODY, Ordering::Relaxed);
+        this.drain();
+        let live = this.pools.live();
+        if this.remote.close(live) {
+            // SAFETY: no slot is out, so by (1) it is ours to free.
+            drop(unsafe { Box::from_raw(home.as_ptr()) });
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The memory map: which sites a program has, how many objects of each, and which stage takes which.
+//!
+//! | module | the question it answers |
+//! |---|---|
+//! | `text` | how is a map read from a file? |
+//! | `write` | how is it written? |
+//! | `check` | can a slab be laid out and admitted from it? |
+//! | `builder` | how is one made in code? |
+//! | `scale` | what becomes of it on another cache? |
+
+mod builder;
+mod check;
+mod error;
+mod scale;
+mod text;
+mod write;
+
+pub use builder::MapBuilder;
+pub use error::{MapError, MapProblem};
+
+use crate::Geometry;
+
+/// Site, stage and region numbers stay below this, so that tables indexed by them stay small.
+pub const MAX_IDS: usize = 1024;
+
+/// The most sites that one stage may allocate from; it bounds what a permit carries.
+pub const MAX_ALLOCS: usize = 8;
+
+/// The number of an allocation site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SiteId(pub u16);
+
+/// The number of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StageId(pub u16);
+
+/// The number of a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RegionId(pub u16);
+
+/// One allocation site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteSpec {
+    /// Its number.
+    pub id: SiteId,
+    /// Its name, without spaces: often `function:variable`.
+    pub name: String,
+    /// Bytes of one object.
+    pub size: usize,
+    /// Alignment of the object, a power of two.
+    pub align: usize,
+    /// Most objects of this site that may exist at a time: n of the paper.
+    pub cap: u32,
+    /// The slot pool that it takes its objects from.
+    pub region: RegionId,
+    /// Whether a caller may ask for more than `size`, which then goes to the default allocator.
+    pub guard: bool,
+}
+
+/// One slot pool. Sites whose objects are never live together in one task may share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegionSpec {
+    /// Its number.
+    pub id: RegionId,
+    /// Bytes of a slot, at least the largest object of its sites.
+    pub slot: usize,
+    /// Slots.
+    pub slots: u32,
+}
+
+/// One stage of the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageSpec {
+    /// Its number.
+    pub id: StageId,
+    /// Its name, without spaces.
+    pub name: String,
+    /// Sites whose objects a task may hold when it enters the stage.
+    pub live: Vec<SiteId>,
+    /// What one task allocates in the stage at most: site and number of objects.
+    pub alloc: Vec<(SiteId, u32)>,
+    /// Cost of the first task of a run, relative to that of other stages: w of the paper.
+    pub weight: u32,
+}
+
+/// Whether a global object keeps its place in the slab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GlobalKind {
+    /// It lives in the slab.
+    Final,
+    /// It lives outside and takes no slab memory.
+    Temporary,
+}
+
+/// One global object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GlobalSpec {
+    /// Its number.
+    pub id: u16,
+    /// Its bytes.
+    pub size: usize,
+    /// Whether it lives in the slab.
+    pub kind: GlobalKind,
+}
+
+/// The part of the slab kept for a stack.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StackSpec {
+    /// Bytes reserved at the bottom of the slab.
+    pub bytes: usize,
+    /// Depths around which the paths of the program cluster; for the reader of a map.
+    pub clusters: Vec<usize>,
+}
+
+/// One `geometry` section of a map: a complete layout for one cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Section {
+    pub(crate) geometry: Geometry,
+    pub(crate) stack: StackSpec,
+    pub(crate) globals: Vec<GlobalSpec>,
+    pub(crate) regions: Vec<RegionSpec>,
+    pub(crate) sites: Vec<SiteSpec>,
+    pub(crate) stages: Vec<StageSpec>,
+    pub(crate) dominates: Vec<(SiteId, SiteId)>,
+}
+
+impl Section {
+    fn new(geometry: Geometry) -> Self {
+        Self {
+            geometry,
+            stack: StackSpec::default(),
+            globals: Vec::new(),
+            regions: Vec::new(),
+            sites: Vec::new(),
+            stages: Vec::new(),
+            dominates: Vec::new(),
+        }
+    }
+
+    fn site(&self, id: SiteId) -> Option<&SiteSpec> {
+        self.sites.iter().find(|site| site.id == id)
+    }
+
+    fn region(&self, id: RegionId) -> Option<&RegionSpec> {
+        self.regions.iter().find(|region| region.id == id)
+    }
+}
+
+/// A checked memory map. Read one with [`parse`](Self::parse), make one with
+/// [`builder`](Self::builder), write one with `to_string`.
+///
+/// A map may hold several `geometry` sections, each a complete layout of the same sites and stages
+/// for one cache; the accessors show the first, [`scaled`](Self::scaled) picks the one that fits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryMap {
+    sections: Vec<Section>,
+}
+
+impl MemoryMap {
+    /// Reads the text form. Every error gives the line and the column.
+    pub fn parse(text: &str) -> Result<Self, MapError> {
+        text::parse(text)
+    }
+
+    /// Starts a map in code.
+    pub fn builder() -> MapBuilder {
+        MapBuilder::new()
+    }
+
+    /// This map for another cache: the section made for it if there is one, else the first section
+    /// with its counts multiplied by the ratio of the memory that the two slabs leave for regions.
+    ///
+    /// Counts are rounded down, but never below what one task of any stage needs; if that does not
+    /// fit, the map is refused.
+    pub fn scaled(&self, geometry: &Geometry) -> Result<Self, MapError> {
+        scale::scaled(&self.sections, geometry).map(|section| Self { sections: vec![section] })
+    }
+
+    fn first(&self) -> &Section {
+        &self.sections[0]
+    }
+
+    /// The cache that the counts were computed for.
+    pub fn geometry(&self) -> Geometry {
+        self.first().geometry
+    }
+
+    /// The stack region.
+    pub fn stack(&self) -> &StackSpec {
+        &self.first().stack
+    }
+
+    /// The global objects, in the order of the map.
+    pub fn globals(&self) -> &[GlobalSpec] {
+        &self.first().globals
+    }
+
+    /// The slot pools, in the order of the map.
+    pub fn regions(&self) -> &[RegionSpec] {
+        &self.first().regions
+    }
+
+    /// The sites, in the order of the map.
+    pub fn sites(&self) -> &[SiteSpec] {
+        &self.first().sites
+    }
+
+    /// The stages, in the order of the map.
+    pub fn stages(&self) -> &[StageSpec] {
+        &self.first().stages
+    }
+
+    /// Pairs (i, j): who holds a j holds an i, hence cap(i) >= cap(j).
+    pub fn dominates(&self) -> &[(SiteId, SiteId)] {
+        &self.first().dominates
+    }
+
+    /// The site of that name.
+    pub fn site_named(&self, name: &str) -> Option<SiteId> {
+        self.sites().iter().find(|site| site.name == name).map(|site| site.id)
+    }
+
+    /// The stage of that name.
+    pub fn stage_named(&self, name: &str) -> Option<StageId> {
+        self.stages().iter().find(|stage| stage.name == name).map(|stage| stage.id)
+    }
+
+    pub(crate) fn section(&self) -> &Section {
+        self.first()
+    }
+}
+
+/// The text form, as [`parse`](MemoryMap::parse) reads it.
+impl std::fmt::Display for MemoryMap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&write::text(&self.sections))
+    }
+}
+
+impl std::str::FromStr for MemoryMap {
+    type Err = MapError;
+
+    fn from_str(text: &str) -> Result<Self, MapError> {
+        Self::parse(text)
+    }
+}

@@ -1,0 +1,155 @@
+//! Frees from other threads: a stack that anybody pushes to and only the owner empties.
+//!
+//! A push is one CAS, a drain is one swap of the whole stack, so nothing is ever popped and ABA cannot
+//! happen. Head and length share a word: the owner knows the yield before it drains.
+//!
+//! | word from -> to           | who          | ordering    | the slot then belongs to |
+//! |---|---|---|---|
+//! | EMPTY or (h, n) -> (i, n + 1) | any thread that frees i | Release CAS | the stack |
+//! | HUNGRY -> (i, 1)          | the same, and it wakes the owner | Release CAS | the stack |
+//! | EMPTY -> HUNGRY           | owner, when it refused | Relaxed CAS | – |
+//! | any but CLOSED -> EMPTY   | owner        | Acquire swap | the owner, with all below it |
+//! | any but CLOSED -> CLOSED  | owner, once  | AcqRel swap | the owner, with all below it |
+//! | CLOSED                    | a free counts `orphans` down, AcqRel; who reaches 0 takes the memory down | | nobody |
+//!
+//! A drain acquires every push below the head, as each CAS continues the release sequence of the last.
+
+use crate::atomics::{AtomicU32, AtomicU64, Ordering};
+
+/// No slot: the end of the stack.
+const END: u32 = u32::MAX;
+const EMPTY: u64 = END as u64;
+/// Empty, and the owner wants to be woken by the next push.
+const HUNGRY: u64 = 1 << 63 | EMPTY;
+/// No owner any more. No stack is that long.
+const CLOSED: u64 = u64::MAX;
+
+/// The orderings that matter, apart so that the model check can weaken each and see it fail.
+pub(crate) trait Orders {
+    const PUSH: Ordering;
+    const DRAIN: Ordering;
+    const CLOSE: Ordering;
+    const SEE_CLOSED: Ordering;
+    const ORPHAN: Ordering;
+}
+
+/// The orderings of the table.
+pub(crate) struct Sound;
+
+impl Orders for Sound {
+    const PUSH: Ordering = Ordering::Release;
+    const DRAIN: Ordering = Ordering::Acquire;
+    const CLOSE: Ordering = Ordering::AcqRel;
+    const SEE_CLOSED: Ordering = Ordering::Acquire;
+    const ORPHAN: Ordering = Ordering::AcqRel;
+}
+
+/// What became of a free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a hungry owner must be woken, and the last orphan takes the memory down"]
+pub(crate) enum Pushed {
+    /// On its way home. Nothing of the stack may be touched any more.
+    Home,
+    /// The owner is gone, and others still hold slots.
+    Orphan,
+    /// The owner is gone and this was the last slot.
+    Last,
+}
+
+/// The stack of one slab.
+#[derive(Debug)]
+pub(crate) struct Remote<O = Sound> {
+    word: AtomicU64,
+    /// Slots still out when the owner went; meaningful once the word is CLOSED.
+    orphans: AtomicU32,
+    /// The slot below each slot on the stack.
+    below: Box<[AtomicU32]>,
+    orders: std::marker::PhantomData<fn() -> O>,
+}
+
+impl<O: Orders> Remote<O> {
+    pub(crate) fn new(slots: usize) -> Self {
+        Self {
+            word: AtomicU64::new(EMPTY),
+            orphans: AtomicU32::new(0),
+            below: (0..slots).map(|_| AtomicU32::new(END)).collect(),
+            orders: std::marker::PhantomData,
+        }
+    }
+
+    /// Frees slot `index` from another thread. `hungry` runs before the push when the owner is to be
+    /// woken by it; the caller wakes it afterwards with what `hungry` fetched, as by then the owner
+    /// may have taken the stack down.
+    pub(crate) fn push(&self, index: u32, mut hungry: impl FnMut()) -> Pushed {
+        let mut seen = self.word.load(O::SEE_CLOSED);
+        loop {
+            if seen == CLOSED {
+                return match self.orphans.fetch_sub(1, O::ORPHAN) {
+                    1 => Pushed::Last,
+                    _ => Pushed::Orphan,
+                };
+            }
+            if seen == HUNGRY {
+                hungry();
+            }
+            self.below[index as usize].store(head(seen), Ordering::Relaxed);
+            let next = pack(index, len(seen) + 1);
+            match self.word.compare_exchange_weak(seen, next, O::PUSH, O::SEE_CLOSED) {
+                Ok(_) => return Pushed::Home,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Slots that a drain would yield.
+    pub(crate) fn len(&self) -> u32 {
+        len(self.word.load(Ordering::Relaxed))
+    }
+
+    /// Owner only: takes every slot on the stack, newest first; returns how many.
+    pub(crate) fn drain(&self, take: impl FnMut(u32)) -> u32 {
+        let word = self.word.swap(EMPTY, O::DRAIN);
+        self.walk(word, take)
+    }
+
+    /// Owner only: asks to be woken by the next push. False if there is something to drain already.
+    pub(crate) fn hunger(&self) -> bool {
+        let (relaxed, from) = (Ordering::Relaxed, EMPTY);
+        match self.word.compare_exchange(from, HUNGRY, relaxed, relaxed) {
+            Ok(_) => true,
+            Err(now) => now == HUNGRY,
+        }
+    }
+
+    /// Owner only, once, as its last act: of `live` slots some are on the stack, the others come
+    /// as orphans. True if none is out, so that the caller takes the memory down.
+    pub(crate) fn close(&self, live: u32) -> bool {
+        // Published by the swap below.
+        self.orphans.store(live, Ordering::Relaxed);
+        let home = len(self.word.swap(CLOSED, O::CLOSE));
+        live == 0 || (home > 0 && self.orphans.fetch_sub(home, O::ORPHAN) == home)
+    }
+
+    fn walk(&self, word: u64, mut take: impl FnMut(u32)) -> u32 {
+        let mut at = head(word);
+        for _ in 0..len(word) {
+            let below = self.below[at as usize].load(Ordering::Relaxed);
+            take(at);
+            at = below;
+        }
+        len(word)
+    }
+}
+
+fn pack(head: u32, len: u32) -> u64 {
+    u64::from(len) << 32 | u64::from(head)
+}
+
+fn head(word: u64) -> u32 {
+    word as u32
+}
+
+/// The length, without the bit that says HUNGRY.
+fn len(word: u64) -> u32 {
+    (word >> 32) as u32 & (u32::MAX >> 1)
+}
