@@ -63,11 +63,7 @@ impl Drain {
             BodyLen::Length(length) => State::Length(length),
             BodyLen::Chunked => State::Size(0, 0),
         };
-        Ok(Drain {
-            state,
-            allowance: limit,
-            trailer: TRAILER_LIMIT,
-        })
+        Ok(Drain { state, allowance: limit, trailer: TRAILER_LIMIT })
     }
 
     /// Whether the body is over.
@@ -88,10 +84,7 @@ impl Drain {
                 }
             };
         }
-        Ok(Fed {
-            used,
-            done: self.is_done(),
-        })
+        Ok(Fed { used, done: self.is_done() })
     }
 
     fn skip(&mut self, available: usize, left: u64, rest: fn(u64) -> State) -> usize {
@@ -143,10 +136,10 @@ impl Drain {
 
     /// Trailer fields have the form of header fields and are dropped.
     fn trailer(&mut self, state: State, byte: u8) -> Result<State, Refusal> {
-        self.trailer = self.trailer.checked_sub(1).ok_or(Refusal::new(
-            Status::HeaderFieldsTooLarge,
-            "trailer fields exceed the limit",
-        ))?;
+        self.trailer = self
+            .trailer
+            .checked_sub(1)
+            .ok_or(Refusal::new(Status::HeaderFieldsTooLarge, "trailer fields exceed the limit"))?;
         match (state, byte) {
             (State::Line, b'\r') => Ok(State::LastLf),
             (State::Line | State::Name, _) if is_token(byte) => Ok(State::Name),

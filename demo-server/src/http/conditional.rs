@@ -79,11 +79,7 @@ pub fn evaluate(head: &Head<'_>, current: &Validators) -> Verdict {
         (None, Some(date)) => date::parse(date).is_some_and(|date| current.modified <= date),
         (None, None) => false,
     };
-    if known {
-        Verdict::NotModified
-    } else {
-        Verdict::Proceed
-    }
+    if known { Verdict::NotModified } else { Verdict::Proceed }
 }
 
 /// The `Range` of `head`, if it is to be followed: a GET whose `If-Range`, if any, names the current

@@ -36,10 +36,7 @@ pub struct DateCache {
 impl DateCache {
     /// A cache that holds the second `unix_secs`.
     pub fn new(unix_secs: u64) -> Self {
-        DateCache {
-            secs: unix_secs,
-            text: imf_fixdate(unix_secs),
-        }
+        DateCache { secs: unix_secs, text: imf_fixdate(unix_secs) }
     }
 
     /// The text of the second `unix_secs`; costs a comparison while the second lasts.

@@ -74,11 +74,7 @@ impl<'a> Head<'a> {
         let body = fields.body(http10)?;
         let host = fields.host(http10)?;
         let method = method()?;
-        let Target {
-            path,
-            query,
-            authority,
-        } = target::split(target)?;
+        let Target { path, query, authority } = target::split(target)?;
         let expects_continue = fields.expects_continue(http10)?;
         Ok(Head {
             method,
@@ -233,10 +229,7 @@ fn chunked(coding: &[u8]) -> Result<BodyLen, Refusal> {
         last = item.trim_ascii();
     }
     if last.eq_ignore_ascii_case(b"chunked") {
-        Err(Refusal::new(
-            Status::NotImplemented,
-            "a transfer coding other than chunked",
-        ))
+        Err(Refusal::new(Status::NotImplemented, "a transfer coding other than chunked"))
     } else {
         Err(Refusal::bad("a transfer coding that does not end the body"))
     }

@@ -7,25 +7,15 @@ pub struct ContentType {
 }
 
 /// HTML in UTF-8.
-pub const HTML: ContentType = ContentType {
-    essence: "text/html",
-};
+pub const HTML: ContentType = ContentType { essence: "text/html" };
 /// Plain text in UTF-8.
-pub const TEXT: ContentType = ContentType {
-    essence: "text/plain",
-};
+pub const TEXT: ContentType = ContentType { essence: "text/plain" };
 /// Style sheets in UTF-8.
-pub const CSS: ContentType = ContentType {
-    essence: "text/css",
-};
+pub const CSS: ContentType = ContentType { essence: "text/css" };
 /// SVG pictures in UTF-8.
-pub const SVG: ContentType = ContentType {
-    essence: "image/svg+xml",
-};
+pub const SVG: ContentType = ContentType { essence: "image/svg+xml" };
 /// Bytes of which nothing is known.
-pub const BYTES: ContentType = ContentType {
-    essence: "application/octet-stream",
-};
+pub const BYTES: ContentType = ContentType { essence: "application/octet-stream" };
 
 impl ContentType {
     /// The type of a file by the extension of its name.

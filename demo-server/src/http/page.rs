@@ -30,14 +30,12 @@ pub const fn error_page(status: Status) -> &'static str {
             "The server could not read this request, or could read it in two ways."
         ),
         Status::Forbidden => page!("Forbidden", "This is not for reading."),
-        Status::NotFound => page!(
-            "Not found",
-            "There is nothing here. <a href=\"/\">Start at the front page.</a>"
-        ),
-        Status::MethodNotAllowed => page!(
-            "Method not allowed",
-            "This server reads files to you: ask with GET or HEAD."
-        ),
+        Status::NotFound => {
+            page!("Not found", "There is nothing here. <a href=\"/\">Start at the front page.</a>")
+        }
+        Status::MethodNotAllowed => {
+            page!("Method not allowed", "This server reads files to you: ask with GET or HEAD.")
+        }
         Status::RequestTimeout => page!("Too slow", "The request took too long to arrive."),
         Status::PreconditionFailed => page!(
             "Precondition failed",
@@ -45,10 +43,9 @@ pub const fn error_page(status: Status) -> &'static str {
         ),
         Status::ContentTooLarge => page!("Too large", "The body of this request is too large."),
         Status::UriTooLong => page!("Address too long", "This address is longer than any here."),
-        Status::RangeNotSatisfiable => page!(
-            "Range not satisfiable",
-            "The file ends before the bytes that were asked for."
-        ),
+        Status::RangeNotSatisfiable => {
+            page!("Range not satisfiable", "The file ends before the bytes that were asked for.")
+        }
         Status::ExpectationFailed => page!(
             "Expectation failed",
             "The only expectation this server can meet is 100-continue."
@@ -57,21 +54,17 @@ pub const fn error_page(status: Status) -> &'static str {
             "Headers too large",
             "The header fields of this request are too many or too long."
         ),
-        Status::InternalServerError => page!(
-            "Internal error",
-            "The server failed on this request. Others are not affected."
-        ),
-        Status::NotImplemented => page!(
-            "Not implemented",
-            "The server does not know this method or transfer coding."
-        ),
-        Status::ServiceUnavailable => page!(
-            "Unavailable",
-            "The server is at its limit or about to stop. Try again soon."
-        ),
-        Status::VersionNotSupported => page!(
-            "HTTP version not supported",
-            "This server speaks HTTP/1.1 and HTTP/1.0."
-        ),
+        Status::InternalServerError => {
+            page!("Internal error", "The server failed on this request. Others are not affected.")
+        }
+        Status::NotImplemented => {
+            page!("Not implemented", "The server does not know this method or transfer coding.")
+        }
+        Status::ServiceUnavailable => {
+            page!("Unavailable", "The server is at its limit or about to stop. Try again soon.")
+        }
+        Status::VersionNotSupported => {
+            page!("HTTP version not supported", "This server speaks HTTP/1.1 and HTTP/1.0.")
+        }
     }
 }

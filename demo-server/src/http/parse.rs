@@ -39,11 +39,7 @@ pub struct Limits {
 impl Default for Limits {
     /// 8 KiB of request line, 32 KiB of head, 100 fields.
     fn default() -> Self {
-        Limits {
-            request_line: 8 << 10,
-            head: 32 << 10,
-            fields: MAX_FIELDS,
-        }
+        Limits { request_line: 8 << 10, head: 32 << 10, fields: MAX_FIELDS }
     }
 }
 
@@ -96,10 +92,9 @@ fn try_parse<'a>(input: &'a [u8], limits: &Limits) -> Result<Option<Head<'a>>, R
             whole(&request, &text[..len], skipped + len, limits).map(Some)
         }
         Ok(httparse::Status::Partial) => within_limits(text, limits).map(|()| None),
-        Err(Error::TooManyHeaders) => Err(Refusal::new(
-            Status::HeaderFieldsTooLarge,
-            "too many header fields",
-        )),
+        Err(Error::TooManyHeaders) => {
+            Err(Refusal::new(Status::HeaderFieldsTooLarge, "too many header fields"))
+        }
         Err(Error::Version) => Err(wrong_version(text)),
         Err(error) => Err(Refusal::bad(fault(error))),
     }
@@ -137,13 +132,7 @@ fn whole<'a>(
         return Err(HEAD_TOO_LONG);
     }
     ends_in_crlf(text, request.headers.len() + 2)?;
-    Head::assemble(
-        || method(name),
-        target.as_bytes(),
-        minor == 0,
-        request.headers,
-        head_len,
-    )
+    Head::assemble(|| method(name), target.as_bytes(), minor == 0, request.headers, head_len)
 }
 
 const LINE_TOO_LONG: Refusal =
@@ -154,11 +143,7 @@ const BARE_LF: Refusal = Refusal::bad("a line that ends in LF alone");
 
 /// As `httparse` lets no CR stand alone, a head of n lines has n CRs if each line ends in CRLF.
 fn ends_in_crlf(text: &[u8], lines: usize) -> Result<(), Refusal> {
-    if memchr_iter(b'\r', text).count() == lines {
-        Ok(())
-    } else {
-        Err(BARE_LF)
-    }
+    if memchr_iter(b'\r', text).count() == lines { Ok(()) } else { Err(BARE_LF) }
 }
 
 /// Refuses the beginning of a head as soon as no continuation can make it acceptable.
@@ -181,10 +166,9 @@ fn method(name: &str) -> Result<Method, Refusal> {
     match name {
         "GET" => Ok(Method::Get),
         "HEAD" => Ok(Method::Head),
-        "POST" | "PUT" | "DELETE" | "PATCH" | "OPTIONS" | "TRACE" | "CONNECT" => Err(Refusal::new(
-            Status::MethodNotAllowed,
-            "a method that files do not have",
-        )),
+        "POST" | "PUT" | "DELETE" | "PATCH" | "OPTIONS" | "TRACE" | "CONNECT" => {
+            Err(Refusal::new(Status::MethodNotAllowed, "a method that files do not have"))
+        }
         _ => Err(Refusal::new(Status::NotImplemented, "an unknown method")),
     }
 }

@@ -57,10 +57,7 @@ fn from(start: u64, end: u64, size: u64) -> Ranged {
     if start >= size {
         return Ranged::Unsatisfiable;
     }
-    Ranged::Part(Part {
-        start,
-        end: end.min(size),
-    })
+    Ranged::Part(Part { start, end: end.min(size) })
 }
 
 enum Number {
@@ -79,9 +76,7 @@ fn number(digits: &[u8]) -> Number {
         if !digit.is_ascii_digit() {
             return Number::Faulty;
         }
-        value = value
-            .saturating_mul(10)
-            .saturating_add(u64::from(digit - b'0'));
+        value = value.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
     }
     Number::Value(value)
 }

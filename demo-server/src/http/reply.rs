@@ -32,11 +32,8 @@ impl Prepared {
             parts.iter().for_each(|part| block.extend_from_slice(part));
             block.len() as u16
         };
-        let type_at = put(&[
-            b"Content-Length: ",
-            itoa::Buffer::new().format(size).as_bytes(),
-            b"\r\n",
-        ]);
+        let type_at =
+            put(&[b"Content-Length: ", itoa::Buffer::new().format(size).as_bytes(), b"\r\n"]);
         let validators_at = put(&[
             b"Content-Type: ",
             content_type.essence().as_bytes(),
@@ -50,13 +47,7 @@ impl Prepared {
             validators.etag.as_bytes(),
             b"\r\n",
         ]);
-        Prepared {
-            block: block.into_boxed_slice(),
-            type_at,
-            validators_at,
-            size,
-            validators,
-        }
+        Prepared { block: block.into_boxed_slice(), type_at, validators_at, size, validators }
     }
 
     /// Bytes of the file.

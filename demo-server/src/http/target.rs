@@ -24,11 +24,7 @@ pub fn split(target: &[u8]) -> Result<Target<'_>, Refusal> {
     }
     if target.first() == Some(&b'/') {
         let (path, query) = split_query(target);
-        return Ok(Target {
-            path,
-            query,
-            authority: None,
-        });
+        return Ok(Target { path, query, authority: None });
     }
     absolute(target)
 }

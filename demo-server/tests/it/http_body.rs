@@ -15,44 +15,14 @@ fn chunked(text: &[u8]) -> Result<Fed, Status> {
 #[test]
 fn a_body_of_known_length_ends_there() {
     let mut drain = Drain::new(BodyLen::Length(5), DEFAULT_LIMIT).expect("within the limit");
-    assert_eq!(
-        drain.feed(b""),
-        Ok(Fed {
-            used: 0,
-            done: false
-        })
-    );
-    assert_eq!(
-        drain.feed(b"abc"),
-        Ok(Fed {
-            used: 3,
-            done: false
-        })
-    );
-    assert_eq!(
-        drain.feed(b"deGET /"),
-        Ok(Fed {
-            used: 2,
-            done: true
-        })
-    );
-    assert_eq!(
-        drain.feed(b"GET /"),
-        Ok(Fed {
-            used: 0,
-            done: true
-        })
-    );
+    assert_eq!(drain.feed(b""), Ok(Fed { used: 0, done: false }));
+    assert_eq!(drain.feed(b"abc"), Ok(Fed { used: 3, done: false }));
+    assert_eq!(drain.feed(b"deGET /"), Ok(Fed { used: 2, done: true }));
+    assert_eq!(drain.feed(b"GET /"), Ok(Fed { used: 0, done: true }));
     for none in [BodyLen::None, BodyLen::Length(0)] {
         let mut drain = Drain::new(none, 0).expect("nothing is within any limit");
         assert!(drain.is_done());
-        assert_eq!(
-            drain.feed(b"GET"),
-            Ok(Fed {
-                used: 0,
-                done: true
-            })
-        );
+        assert_eq!(drain.feed(b"GET"), Ok(Fed { used: 0, done: true }));
     }
 }
 
@@ -70,18 +40,9 @@ fn a_body_beyond_the_limit_is_refused_before_it_is_read() {
     };
     assert!(limited(b"a\r\n0123456789\r\n0\r\n\r\n").is_ok_and(|fed| fed.done));
     assert_eq!(limited(b"b\r\n"), Err(Status::ContentTooLarge));
-    assert_eq!(
-        limited(b"5\r\n01234\r\n6\r\n"),
-        Err(Status::ContentTooLarge)
-    );
-    assert_eq!(
-        limited(b"1;0123456789\r\n0\r\n"),
-        Err(Status::ContentTooLarge)
-    );
-    assert_eq!(
-        limited(b"ffffffffffffffff\r\n"),
-        Err(Status::ContentTooLarge)
-    );
+    assert_eq!(limited(b"5\r\n01234\r\n6\r\n"), Err(Status::ContentTooLarge));
+    assert_eq!(limited(b"1;0123456789\r\n0\r\n"), Err(Status::ContentTooLarge));
+    assert_eq!(limited(b"ffffffffffffffff\r\n"), Err(Status::ContentTooLarge));
 }
 
 #[test]
@@ -96,10 +57,7 @@ fn a_chunked_body_ends_with_its_last_chunk_and_trailers() {
         "0\r\nX-Sum: 1\r\nY:\r\n\r\n",
     ] {
         let followed = format!("{text}GET / HTTP/1.1\r\n");
-        let expected = Fed {
-            used: text.len(),
-            done: true,
-        };
+        let expected = Fed { used: text.len(), done: true };
         assert_eq!(chunked(followed.as_bytes()), Ok(expected), "{text:?}");
     }
 }
@@ -142,11 +100,7 @@ fn a_chunk_that_could_be_read_in_two_ways_is_refused() {
         "0\r\nX: \0\r\n",
         "0\r\nX: 1\rY",
     ] {
-        assert_eq!(
-            chunked(text.as_bytes()),
-            Err(Status::BadRequest),
-            "{text:?}"
-        );
+        assert_eq!(chunked(text.as_bytes()), Err(Status::BadRequest), "{text:?}");
     }
 }
 

@@ -41,17 +41,11 @@ fn judges(field: &str, cases: &[(&str, Verdict)]) {
 #[test]
 fn a_tag_is_strong_and_tells_versions_apart() {
     assert_eq!(current().etag.as_bytes(), TAG.as_bytes());
-    let others = [
-        ETag::of(MODIFIED, 6, 1024),
-        ETag::of(MODIFIED + 1, 5, 1024),
-        ETag::of(MODIFIED, 5, 1025),
-    ];
+    let others =
+        [ETag::of(MODIFIED, 6, 1024), ETag::of(MODIFIED + 1, 5, 1024), ETag::of(MODIFIED, 5, 1025)];
     assert!(others.iter().all(|other| *other != current().etag));
     let longest = ETag::of(-1, u32::MAX, u64::MAX);
-    assert_eq!(
-        longest.as_bytes(),
-        b"\"ffffffffffffffffffffffff-ffffffffffffffff\""
-    );
+    assert_eq!(longest.as_bytes(), b"\"ffffffffffffffffffffffff-ffffffffffffffff\"");
     assert_eq!(Validators::of(-1, 0, 0).modified, 0);
 }
 
@@ -113,12 +107,7 @@ fn dates_compare_by_the_second_and_no_date_is_no_condition() {
     );
     judges(
         "If-Unmodified-Since",
-        &[
-            (SAME, Proceed),
-            (AFTER, Proceed),
-            (BEFORE, PreconditionFailed),
-            (NO_DATE, Proceed),
-        ],
+        &[(SAME, Proceed), (AFTER, Proceed), (BEFORE, PreconditionFailed), (NO_DATE, Proceed)],
     );
 }
 
@@ -126,38 +115,17 @@ fn dates_compare_by_the_second_and_no_date_is_no_condition() {
 fn tags_outrank_dates_and_412_outranks_304() {
     use Verdict::{NotModified, PreconditionFailed, Proceed};
     for (lines, expected) in [
-        (
-            format!("If-None-Match: \"a\"\r\nIf-Modified-Since: {SAME}\r\n"),
-            Proceed,
-        ),
-        (
-            format!("If-None-Match: {TAG}\r\nIf-Modified-Since: {BEFORE}\r\n"),
-            NotModified,
-        ),
-        (
-            format!("If-Match: {TAG}\r\nIf-Unmodified-Since: {BEFORE}\r\n"),
-            Proceed,
-        ),
-        (
-            format!("If-Match: \"a\"\r\nIf-Unmodified-Since: {SAME}\r\n"),
-            PreconditionFailed,
-        ),
-        (
-            format!("If-Match: \"a\"\r\nIf-None-Match: {TAG}\r\n"),
-            PreconditionFailed,
-        ),
-        (
-            format!("If-Match: {TAG}\r\nIf-None-Match: {TAG}\r\n"),
-            NotModified,
-        ),
+        (format!("If-None-Match: \"a\"\r\nIf-Modified-Since: {SAME}\r\n"), Proceed),
+        (format!("If-None-Match: {TAG}\r\nIf-Modified-Since: {BEFORE}\r\n"), NotModified),
+        (format!("If-Match: {TAG}\r\nIf-Unmodified-Since: {BEFORE}\r\n"), Proceed),
+        (format!("If-Match: \"a\"\r\nIf-Unmodified-Since: {SAME}\r\n"), PreconditionFailed),
+        (format!("If-Match: \"a\"\r\nIf-None-Match: {TAG}\r\n"), PreconditionFailed),
+        (format!("If-Match: {TAG}\r\nIf-None-Match: {TAG}\r\n"), NotModified),
         (
             format!("If-Unmodified-Since: {BEFORE}\r\nIf-Modified-Since: {SAME}\r\n"),
             PreconditionFailed,
         ),
-        (
-            format!("If-Unmodified-Since: {SAME}\r\nIf-Modified-Since: {SAME}\r\n"),
-            NotModified,
-        ),
+        (format!("If-Unmodified-Since: {SAME}\r\nIf-Modified-Since: {SAME}\r\n"), NotModified),
         (String::new(), Proceed),
     ] {
         assert_eq!(verdict(&lines), expected, "{lines:?}");
@@ -189,14 +157,8 @@ fn a_range_holds_only_for_the_version_it_was_made_for() {
         applicable_range(head, &current()).is_none()
     }));
     let text = b"HEAD / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\n\r\n";
-    let Parsed::Complete(head) = parse(text, &Limits::default()) else {
-        panic!("a valid head")
-    };
-    assert_eq!(
-        applicable_range(&head, &current()),
-        None,
-        "HEAD has no ranges"
-    );
+    let Parsed::Complete(head) = parse(text, &Limits::default()) else { panic!("a valid head") };
+    assert_eq!(applicable_range(&head, &current()), None, "HEAD has no ranges");
 }
 
 proptest! {

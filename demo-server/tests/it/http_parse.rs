@@ -73,10 +73,7 @@ fn a_content_length_that_is_no_plain_number_is_refused() {
         "1.0",
         "\u{661}",
     ] {
-        lines_refused(
-            Status::BadRequest,
-            &[&format!("Content-Length: {value}\r\n")],
-        );
+        lines_refused(Status::BadRequest, &[&format!("Content-Length: {value}\r\n")]);
     }
     let largest = get("Content-Length: 18446744073709551615\r\n");
     assert_eq!(complete(&largest).body, BodyLen::Length(u64::MAX));
@@ -98,15 +95,9 @@ fn only_chunked_is_a_transfer_coding() {
         "",
         "chun ked",
     ] {
-        lines_refused(
-            Status::BadRequest,
-            &[&format!("Transfer-Encoding: {value}\r\n")],
-        );
+        lines_refused(Status::BadRequest, &[&format!("Transfer-Encoding: {value}\r\n")]);
     }
-    lines_refused(
-        Status::NotImplemented,
-        &["Transfer-Encoding: gzip, chunked\r\n"],
-    );
+    lines_refused(Status::NotImplemented, &["Transfer-Encoding: gzip, chunked\r\n"]);
     lines_refused(
         Status::BadRequest,
         &["Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"],
@@ -125,10 +116,7 @@ fn only_chunked_is_a_transfer_coding() {
 fn control_bytes_are_refused_wherever_they_stand() {
     for byte in (0..=0x1f).chain([0x7f]) {
         for (before, after) in [
-            (
-                &b"GET / HTTP/1.1\r\nHost: a\r\nX-"[..],
-                &b"Y: 1\r\n\r\n"[..],
-            ),
+            (&b"GET / HTTP/1.1\r\nHost: a\r\nX-"[..], &b"Y: 1\r\n\r\n"[..]),
             (b"GET / HTTP/1.1\r\nHost: a\r\nX: 1", b"2\r\n\r\n"),
             (b"GET /", b" HTTP/1.1\r\nHost: a\r\n\r\n"),
             (b"GE", b"T / HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -208,13 +196,7 @@ fn one_empty_line_may_stand_before_a_request() {
     }
     all_refused(
         Status::BadRequest,
-        &[
-            b"\n",
-            b"\r\n\r",
-            b"\r\n\n",
-            b"\rG",
-            b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        ],
+        &[b"\n", b"\r\n\r", b"\r\n\n", b"\rG", b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"],
     );
 }
 
@@ -247,31 +229,18 @@ fn a_request_line_has_three_parts_one_space_and_a_known_version() {
         "/ HTTP/1.1",
     ] {
         let head = format!("{line}\r\nHost: a\r\n\r\n");
-        assert_eq!(
-            refused(head.as_bytes()),
-            Some(Status::BadRequest),
-            "{line:?}"
-        );
+        assert_eq!(refused(head.as_bytes()), Some(Status::BadRequest), "{line:?}");
     }
     for version in ["HTTP/9.9", "HTTP/2.0", "HTTP/0.9", "HTTP/1.2", "HTTP/3.0"] {
         let head = format!("GET / {version}\r\nHost: a\r\n\r\n");
-        assert_eq!(
-            refused(head.as_bytes()),
-            Some(Status::VersionNotSupported),
-            "{version}"
-        );
+        assert_eq!(refused(head.as_bytes()), Some(Status::VersionNotSupported), "{version}");
     }
-    all_refused(
-        Status::VersionNotSupported,
-        &[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
-    );
+    all_refused(Status::VersionNotSupported, &[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]);
 }
 
 #[test]
 fn only_get_and_head_are_served() {
-    for method in [
-        "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT",
-    ] {
+    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"] {
         for target in ["/", "*", "a:443"] {
             let head = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n");
             assert_eq!(refused(head.as_bytes()), Some(Status::MethodNotAllowed));
@@ -279,11 +248,7 @@ fn only_get_and_head_are_served() {
     }
     for method in ["FOO", "get", "Get", "GETT", "PROPFIND", "!#$%&'*+-.^_`|~0"] {
         let head = format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n");
-        assert_eq!(
-            refused(head.as_bytes()),
-            Some(Status::NotImplemented),
-            "{method}"
-        );
+        assert_eq!(refused(head.as_bytes()), Some(Status::NotImplemented), "{method}");
     }
     assert_eq!(complete(&get("")).method, Method::Get);
     let head = complete(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -312,20 +277,14 @@ fn what_exceeds_a_limit_is_refused_as_soon_as_it_does() {
     assert_eq!(refused(&long), Some(Status::HeaderFieldsTooLarge));
     assert_eq!(refused(&long[..32 << 10]), None);
     let longer = head_of(40_000);
-    assert_eq!(
-        refused(&longer[..(32 << 10) + 1]),
-        Some(Status::HeaderFieldsTooLarge)
-    );
+    assert_eq!(refused(&longer[..(32 << 10) + 1]), Some(Status::HeaderFieldsTooLarge));
 
     complete(&get(&"X: 1\r\n".repeat(99)));
     for count in [100, 2000] {
         let many = get(&"X: 1\r\n".repeat(count));
         assert_eq!(refused(&many), Some(Status::HeaderFieldsTooLarge));
     }
-    let few = Limits {
-        fields: 1,
-        ..Limits::default()
-    };
+    let few = Limits { fields: 1, ..Limits::default() };
     assert!(matches!(parse(&get(""), &few), Parsed::Complete(_)));
     assert!(matches!(parse(&get("X: 1\r\n"), &few), Parsed::Refused(_)));
 }
@@ -358,11 +317,7 @@ fn connections_stay_open_as_the_version_and_the_client_have_it() {
         ("1.0", "", false),
         ("1.0", "Connection: Keep-Alive\r\n", true),
         ("1.0", "Connection: TE, keep-alive\r\n", true),
-        (
-            "1.0",
-            "Connection: keep-alive\r\nConnection: close\r\n",
-            false,
-        ),
+        ("1.0", "Connection: keep-alive\r\nConnection: close\r\n", false),
     ] {
         let head = format!("GET / HTTP/{version}\r\nHost: a\r\n{line}\r\n");
         let head = complete(head.as_bytes());
@@ -378,11 +333,7 @@ fn an_expectation_is_met_or_refused() {
     assert!(!complete(&get("Expect: 100-continue\r\n")).expect_continue);
     lines_refused(
         Status::ExpectationFailed,
-        &[
-            "Expect: 200-ok\r\n",
-            "Expect: 100-continue, x\r\n",
-            "Expect:\r\n",
-        ],
+        &["Expect: 200-ok\r\n", "Expect: 100-continue, x\r\n", "Expect:\r\n"],
     );
     let old = b"GET / HTTP/1.0\r\nContent-Length: 3\r\nExpect: x\r\n\r\n";
     assert!(!complete(old).expect_continue);
@@ -421,9 +372,6 @@ fn every_field_that_decides_something_arrives_and_stands_once() {
     assert_eq!(found, expected);
     let near = get("If-Natch: 1\r\nIf-Rangf: 1\r\nRangf: 1\r\nIf-Modified-Sincf: 1\r\nHosu: 1\r\n");
     let head = complete(&near);
-    assert_eq!(
-        (head.if_match, head.if_range, head.range),
-        (None, None, None)
-    );
+    assert_eq!((head.if_match, head.if_range, head.range), (None, None, None));
     assert_eq!(head.if_modified_since, None);
 }

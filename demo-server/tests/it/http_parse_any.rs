@@ -21,44 +21,34 @@ fn valid_head() -> impl Strategy<Value = Vec<u8>> {
         "Connection: (close|keep-alive)",
     ];
     let lines = proptest::collection::btree_map("[a-z]", line, 0..8);
-    (
-        "(GET|HEAD)",
-        "/[a-z0-9/%.|]{0,30}(\\?[a-z=&]{0,9})?",
-        "(\r\n)?",
-        lines,
-    )
-        .prop_map(|(method, target, before, lines)| {
+    ("(GET|HEAD)", "/[a-z0-9/%.|]{0,30}(\\?[a-z=&]{0,9})?", "(\r\n)?", lines).prop_map(
+        |(method, target, before, lines)| {
             let mut seen = std::collections::BTreeSet::new();
             let mut text = format!("{before}{method} {target} HTTP/1.1\r\nHost: a.example\r\n");
             for line in lines.values() {
-                let name = line
-                    .split(':')
-                    .next()
-                    .unwrap_or_default()
-                    .to_ascii_lowercase();
+                let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
                 if seen.insert(name) {
                     text.push_str(line);
                     text.push_str("\r\n");
                 }
             }
             (text + "\r\n").into_bytes()
-        })
+        },
+    )
 }
 
 /// Bytes near a request: a valid head with some of its bytes replaced.
 fn damaged_head() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![any::<u8>(), prop::sample::select(b"\r\n \t:\0/#".to_vec())];
-    (
-        valid_head(),
-        prop::collection::vec((any::<prop::sample::Index>(), byte), 0..4),
-    )
-        .prop_map(|(mut head, edits)| {
+    (valid_head(), prop::collection::vec((any::<prop::sample::Index>(), byte), 0..4)).prop_map(
+        |(mut head, edits)| {
             for (at, byte) in edits {
                 let at = at.index(head.len());
                 head[at] = byte;
             }
             head
-        })
+        },
+    )
 }
 
 proptest! {

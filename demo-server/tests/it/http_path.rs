@@ -43,10 +43,7 @@ fn paths_are_decoded_once_and_normalised() {
         let expected = Ok((path.as_bytes().to_vec(), directory));
         assert_eq!(resolved(raw.as_bytes()), expected, "{raw}");
     }
-    assert_eq!(
-        resolved(b"/%c3%a9%ff"),
-        Ok((b"\xc3\xa9\xff".to_vec(), false))
-    );
+    assert_eq!(resolved(b"/%c3%a9%ff"), Ok((b"\xc3\xa9\xff".to_vec(), false)));
 }
 
 #[test]
@@ -83,10 +80,7 @@ fn paths_that_could_mean_two_things_are_refused() {
         assert_eq!(resolved(raw.as_bytes()), Err(error), "{raw}");
     }
     // Overlong forms are bytes of a name, not another way to write a slash or a dot.
-    assert_eq!(
-        resolved(b"/%c0%ae%c0%af"),
-        Ok((b"\xc0\xae\xc0\xaf".to_vec(), false))
-    );
+    assert_eq!(resolved(b"/%c0%ae%c0%af"), Ok((b"\xc0\xae\xc0\xaf".to_vec(), false)));
 }
 
 #[test]
@@ -147,10 +141,7 @@ fn oracle(raw: &str) -> Option<PathBuf> {
             byte => byte,
         });
     }
-    if decoded
-        .iter()
-        .any(|byte| byte.is_ascii_control() || *byte == b'\\')
-    {
+    if decoded.iter().any(|byte| byte.is_ascii_control() || *byte == b'\\') {
         return None;
     }
     let mut path = PathBuf::new();

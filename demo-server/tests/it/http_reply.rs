@@ -15,24 +15,12 @@ fn prepared() -> Prepared {
 
 fn head(subject: Subject<'_>, connection: Connection) -> String {
     let date = imf_fixdate(784_111_777);
-    let reply = Reply {
-        subject,
-        date: &date,
-        connection,
-    };
+    let reply = Reply { subject, date: &date, connection };
     let mut out = [0; 1024];
     let len = write_head(&mut out, &reply).expect("1 KiB holds any of these heads");
-    assert_eq!(
-        write_head(&mut out[..len], &reply),
-        Some(len),
-        "it fits exactly"
-    );
+    assert_eq!(write_head(&mut out[..len], &reply), Some(len), "it fits exactly");
     for short in 0..len {
-        assert_eq!(
-            write_head(&mut out[..short], &reply),
-            None,
-            "{short} of {len} bytes"
-        );
+        assert_eq!(write_head(&mut out[..short], &reply), None, "{short} of {len} bytes");
     }
     String::from_utf8_lossy(&out[..len]).into_owned()
 }
@@ -105,27 +93,17 @@ fn every_error_has_a_page_that_tells_nothing_of_the_server() {
             assert_eq!(page, "");
             continue;
         }
-        assert!(
-            page.starts_with("<!doctype html>") && page.len() < 1024,
-            "{status:?}"
-        );
+        assert!(page.starts_with("<!doctype html>") && page.len() < 1024, "{status:?}");
         for secret in [env!("CARGO_PKG_VERSION"), "/home", "/root", "src/"] {
             assert!(!page.contains(secret), "{status:?} tells {secret}");
         }
-        let reply = Reply {
-            subject: Subject::Error(*status),
-            date: &date,
-            connection: Connection::Stays,
-        };
+        let reply =
+            Reply { subject: Subject::Error(*status), date: &date, connection: Connection::Stays };
         assert_eq!((reply.status(), reply.page()), (*status, page));
         let text = head(reply.subject, Connection::Close);
         assert!(text.contains("\r\nX-Content-Type-Options: nosniff\r\n"));
         assert!(text.contains(&format!("\r\nContent-Length: {}\r\n", page.len())));
-        assert!(text.starts_with(&format!(
-            "HTTP/1.1 {} {}\r\n",
-            status.code(),
-            status.reason()
-        )));
+        assert!(text.starts_with(&format!("HTTP/1.1 {} {}\r\n", status.code(), status.reason())));
     }
 }
 

@@ -63,10 +63,7 @@ fn the_host_of_an_absolute_target_wins() {
     assert_eq!(head.path, b"/x");
     assert_eq!(head.query, Some(&b"y=/?z"[..]));
     let head = complete(b"GET HTTPS://b HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(
-        (head.path, head.query, head.host),
-        (&b"/"[..], None, &b"b"[..])
-    );
+    assert_eq!((head.path, head.query, head.host), (&b"/"[..], None, &b"b"[..]));
     let head = complete(b"GET http://b?q HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!((head.path, head.query), (&b"/"[..], Some(&b"q"[..])));
     for target in [
