@@ -1,4 +1,4 @@
-//! The load generator's system calls: readiness, connecting without waiting, and pinning.
+//! The system calls of the load generator and of the experiments: readiness, connecting without waiting, pinning, ending.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -10,6 +10,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -110,4 +111,10 @@ pub(crate) fn pin_this_thread(cpus: &[usize]) -> io::Result<()> {
         set.set(cpu);
     }
     Ok(sched_setaffinity(None, &set)?)
+}
+
+/// Asks a process to end, as `kill` does without a signal named.
+pub(crate) fn terminate(pid: u32) -> io::Result<()> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+    Ok(kill_process(pid, Signal::TERM)?)
 }

@@ -1,0 +1,114 @@
+//! Experiments: this server next to its peers and to itself with other policies, on this machine.
+//!
+//! | module | the question it answers |
+//! |---|---|
+//! | `nginx` | what does a small request cost here, in nginx, and without the mechanisms? |
+//! | `paired` | in which order is what measured, and what follows? |
+//! | `servers` | how is each server started? |
+//! | `process` | does it run, and is it gone afterwards? |
+//! | `usage` | what did it use? |
+//! | `probe` | does it answer, and with the right bytes? |
+//! | `window` | what did one window of load find? |
+//! | `wrk` | what did wrk say? |
+//! | `report` | how are figures written down? |
+//! | `progress` | how far are we? |
+//! | `scratch` | where do files go that must not stay? |
+//! | `interrupt` | has somebody pressed Ctrl-C? |
+
+mod interrupt;
+mod nginx;
+mod paired;
+mod probe;
+mod process;
+mod progress;
+mod report;
+mod scratch;
+mod servers;
+mod usage;
+mod window;
+mod wrk;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+
+use crate::load::sys;
+use interrupt::Interrupt;
+pub use paired::{Comparison, Finding, Measurement, Paired};
+pub use report::{Better, Ratio, Report, Row};
+pub use wrk::{WrkError, WrkReport};
+
+/// The command line of `demo-server experiment`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ExperimentArgs {
+    /// Which experiment
+    #[arg(value_enum, value_name = "NAME")]
+    pub name: Name,
+    /// End within 60 seconds: fewer and shorter windows
+    #[arg(long)]
+    pub quick: bool,
+    /// Write the figures as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// CPU that the measured server runs on [default: the first that this process may use]
+    #[arg(long, value_name = "N")]
+    pub server_cpu: Option<usize>,
+    /// CPU that the load comes from [default: the last that this process may use]
+    #[arg(long, value_name = "N")]
+    pub load_cpu: Option<usize>,
+}
+
+/// The experiments there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Name {
+    /// 1 KiB files over keep-alive connections: this server, nginx, h2o, and this server without its mechanisms
+    Nginx,
+}
+
+/// What every experiment is told.
+struct Setup {
+    quick: bool,
+    server_cpu: usize,
+    load_cpu: usize,
+    interrupt: Interrupt,
+}
+
+/// What an experiment has to say, and whether it went well.
+struct Outcome {
+    report: Report,
+    /// What went wrong, if something did; the report then says how far it came.
+    failure: Option<String>,
+}
+
+/// Runs an experiment: prints its table, writes its JSON, and fails if it could not be carried out or met an error.
+pub fn run(args: &ExperimentArgs) -> anyhow::Result<ExitCode> {
+    let cpus = sys::allowed_cpus().context("cannot read which CPUs this process may use")?;
+    let first = cpus.first().copied().unwrap_or(0);
+    let setup = Setup {
+        quick: args.quick,
+        server_cpu: args.server_cpu.unwrap_or(first),
+        load_cpu: args.load_cpu.unwrap_or(cpus.last().copied().unwrap_or(first)),
+        interrupt: Interrupt::install()?,
+    };
+    for cpu in [setup.server_cpu, setup.load_cpu] {
+        ensure!(cpus.contains(&cpu), "this process may not run on CPU {cpu}; choose from {cpus:?}");
+    }
+    // This process mostly sleeps; where it does not, it must not do so beside the server.
+    sys::pin_this_thread(&[setup.load_cpu]).context("cannot leave the server's CPU")?;
+    let outcome = match args.name {
+        Name::Nginx => nginx::run(&setup)?,
+    };
+    print!("{}", outcome.report);
+    if let Some(path) = &args.json {
+        let json = outcome.report.to_json()?;
+        std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(match outcome.failure {
+        None => ExitCode::SUCCESS,
+        Some(failure) => {
+            eprintln!("demo-server: {failure}");
+            ExitCode::FAILURE
+        }
+    })
+}
