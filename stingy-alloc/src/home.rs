@@ -99,12 +99,12 @@ impl Home {
             // SAFETY: alive by (2), as this runs before the push.
             .push(index, || wake = unsafe { home.as_ref() }.wake.clone());
         match pushed {
-            Pushed::Home => {
+            Pushed::HomeHungry => {
                 if let Some(wake) = wake {
                     wake();
                 }
             }
-            Pushed::Orphan => {}
+            Pushed::Home | Pushed::Orphan => {}
             // SAFETY: the last slot, by the count that the owner left: by (1) ours to free.
             Pushed::Last => drop(unsafe { Box::from_raw(home.as_ptr()) }),
         }

@@ -50,6 +50,8 @@ impl Orders for Sound {
 pub(crate) enum Pushed {
     /// On its way home. Nothing of the stack may be touched any more.
     Home,
+    /// The same, and this push is the one that wakes the owner.
+    HomeHungry,
     /// The owner is gone, and others still hold slots.
     Orphan,
     /// The owner is gone and this was the last slot.
@@ -77,9 +79,9 @@ impl<O: Orders> Remote<O> {
         }
     }
 
-    /// Frees slot `index` from another thread. `hungry` runs before the push when the owner is to be
-    /// woken by it; the caller wakes it afterwards with what `hungry` fetched, as by then the owner
-    /// may have taken the stack down.
+    /// Frees slot `index` from another thread. `hungry` may run before the push when the owner is
+    /// hungry: what is needed to wake it has to be fetched then, as after the push the owner may take
+    /// the stack down.
     pub(crate) fn push(&self, index: u32, mut hungry: impl FnMut()) -> Pushed {
         let mut seen = self.word.load(O::SEE_CLOSED);
         loop {
@@ -95,6 +97,7 @@ impl<O: Orders> Remote<O> {
             self.below[index as usize].store(head(seen), Ordering::Relaxed);
             let next = pack(index, len(seen) + 1);
             match self.word.compare_exchange_weak(seen, next, O::PUSH, O::SEE_CLOSED) {
+                Ok(HUNGRY) => return Pushed::HomeHungry,
                 Ok(_) => return Pushed::Home,
                 Err(now) => seen = now,
             }

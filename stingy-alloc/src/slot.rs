@@ -18,14 +18,14 @@ use crate::pool::Taken;
 pub struct Slot(Repr);
 
 enum Repr {
-    /// A slot of a slab.
+    /// A slot of a slab. `start` is no `NonNull`: the one niche, in `home`, keeps this at three words.
     ///
     /// # Invariants
     /// 1. `home` is alive, and `index` is a slot of it that is out and held by this value alone.
     /// 2. `start..start + len` are the bytes of that slot: mapped, initialised, and no other slot's.
     Slab {
         home: NonNull<Home>,
-        start: NonNull<u8>,
+        start: *mut u8,
         index: u32,
         len: u32,
     },
@@ -45,8 +45,8 @@ impl Slot {
     /// and remain so until the slot is given back.
     #[inline]
     pub(crate) unsafe fn in_slab(home: NonNull<Home>, base: *mut u8, taken: Taken) -> Self {
-        // SAFETY: inside the mapping, so neither out of bounds nor null.
-        let start = unsafe { NonNull::new_unchecked(base.add(taken.offset)) };
+        // SAFETY: inside the mapping.
+        let start = unsafe { base.add(taken.offset) };
         Self(Repr::Slab { home, start, index: taken.index, len: taken.size })
     }
 
@@ -93,7 +93,7 @@ impl Deref for Slot {
         match &self.0 {
             // SAFETY: by (2), borrowed from this value.
             Repr::Slab { start, len, .. } => unsafe {
-                std::slice::from_raw_parts(start.as_ptr(), *len as usize)
+                std::slice::from_raw_parts(*start, *len as usize)
             },
             Repr::Heap(bytes) => bytes,
         }
@@ -106,7 +106,7 @@ impl DerefMut for Slot {
         match &mut self.0 {
             // SAFETY: by (2), borrowed mutably from this value.
             Repr::Slab { start, len, .. } => unsafe {
-                std::slice::from_raw_parts_mut(start.as_ptr(), *len as usize)
+                std::slice::from_raw_parts_mut(*start, *len as usize)
             },
             Repr::Heap(bytes) => bytes,
         }
