@@ -1,1 +1,46 @@
 #![doc = include_str!("../README.md")]
+//!
+//! | module | the question it answers |
+//! |---|---|
+//! | `call` | what can be posted, and what comes back? |
+//! | `ring` | how is it posted, reaped, awaited, cancelled? |
+//! | `options` | who makes the calls, and why not another? |
+//! | `engine` | io_uring, syscall threads, or the trap |
+//! | `slots`, `op` | where does a call live until its last completion? |
+//! | `buffer`, `returns` | where do received bytes live, and how do they come home? |
+//! | `entry`, `page`, `idle`, `syscall_threads` | how do threads share calls with the poster? |
+//! | `epoch`, `waker` | how is a wait ended from elsewhere? |
+//! | `probe` | what does this kernel allow? |
+//! | `fallback` | what went another way, and how often? |
+
+mod atomics;
+mod buffer;
+mod call;
+mod completions;
+mod engine;
+mod entry;
+mod epoch;
+mod fallback;
+mod idle;
+mod op;
+mod options;
+mod page;
+mod probe;
+mod returns;
+mod ring;
+mod slots;
+mod sys;
+mod syscall_threads;
+mod waker;
+
+pub use buffer::RecvBuf;
+pub use call::{
+    Buffer, CURRENT, CWD, Call, Cancelled, Completion, Failure, FileStat, Interest, PostError,
+    RawCall, Readiness, Ticket, Value,
+};
+pub use engine::{AnyRing, Direct, Threads, Uring};
+pub use fallback::{Reason, Stats};
+pub use options::{Engine, Options, Report, RingError};
+pub use probe::Probe;
+pub use ring::Ring;
+pub use waker::Waker;

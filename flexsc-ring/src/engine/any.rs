@@ -1,0 +1,116 @@
+//! One of the engines, chosen at run time.
+
+use std::io;
+use std::time::Duration;
+
+use super::{Direct, Threads, Uring};
+use crate::call::{Buffer, Call, Cancelled, Completion, PostError, Ticket};
+use crate::fallback::{Reason, Stats};
+use crate::options::{Engine, Options, Report, RingError};
+use crate::ring::Ring;
+use crate::waker::Waker;
+
+/// A ring whose engine was chosen at run time.
+#[allow(clippy::large_enum_variant, reason = "one a thread, and never moved")]
+pub enum AnyRing<B: Buffer> {
+    /// The kernel makes the calls, through io_uring.
+    Uring(Uring<B>),
+    /// Syscall threads make the calls.
+    Threads(Threads<B>),
+    /// The poster makes the calls.
+    Direct(Direct<B>),
+}
+
+macro_rules! each {
+    ($ring:expr, $it:ident => $do:expr) => {
+        match $ring {
+            AnyRing::Uring($it) => $do,
+            AnyRing::Threads($it) => $do,
+            AnyRing::Direct($it) => $do,
+        }
+    };
+}
+
+impl<B: Buffer> AnyRing<B> {
+    /// Makes a ring for this thread with the engine that `options` names. `Auto` takes the first
+    /// that works, and notes in the [`Report`] and the counter [`Reason::Engine`] why not another.
+    ///
+    /// # Errors
+    ///
+    /// If the named engine cannot work here; with `Auto`, if none can.
+    pub fn new(options: &Options) -> Result<Self, RingError> {
+        match options.engine {
+            Engine::Uring => Uring::new(options).map(AnyRing::Uring),
+            Engine::Threads => Threads::new(options).map(AnyRing::Threads),
+            Engine::Direct => Direct::new(options).map(AnyRing::Direct),
+            Engine::Auto => Self::first_that_works(options),
+        }
+    }
+
+    fn first_that_works(options: &Options) -> Result<Self, RingError> {
+        let mut notes = Vec::new();
+        for engine in [Engine::Uring, Engine::Threads] {
+            match Self::new(&Options { engine, ..options.clone() }) {
+                Ok(ring) => return Ok(ring.chosen(notes)),
+                Err(error @ RingError::Option { .. }) => return Err(error),
+                Err(error) => notes.push(format!("{engine}: {error}")),
+            }
+        }
+        let last = Self::new(&Options { engine: Engine::Direct, ..options.clone() })?;
+        Ok(last.chosen(notes))
+    }
+
+    fn chosen(mut self, refused: Vec<String>) -> Self {
+        if !refused.is_empty() {
+            each!(&mut self, it => it.count(Reason::Engine));
+        }
+        let report = each!(&mut self, it => it.report_mut());
+        report.asked = Engine::Auto;
+        report.notes.splice(0..0, refused);
+        self
+    }
+
+    /// A handle that ends this ring's `wait` from another thread.
+    pub fn waker(&self) -> Waker {
+        each!(self, it => it.waker())
+    }
+
+    /// Which engine serves, and why not another.
+    pub fn report(&self) -> &Report {
+        each!(self, it => it.report())
+    }
+
+    /// Which engine serves.
+    pub fn engine(&self) -> Engine {
+        self.report().engine
+    }
+}
+
+impl<B: Buffer> Ring<B> for AnyRing<B> {
+    #[inline]
+    fn submit(&mut self, call: Call<B>, user: u64) -> Result<Ticket, PostError<B>> {
+        each!(self, it => it.submit(call, user))
+    }
+
+    #[inline]
+    fn reap(&mut self, sink: &mut impl FnMut(Completion<B>)) -> usize {
+        each!(self, it => it.reap(sink))
+    }
+
+    #[inline]
+    fn wait(&mut self, until: Option<Duration>) -> io::Result<()> {
+        each!(self, it => it.wait(until))
+    }
+
+    fn cancel(&mut self, ticket: Ticket) -> Cancelled {
+        each!(self, it => it.cancel(ticket))
+    }
+
+    fn stats(&self) -> Stats {
+        each!(self, it => it.stats())
+    }
+
+    fn in_flight(&self) -> usize {
+        each!(self, it => it.in_flight())
+    }
+}

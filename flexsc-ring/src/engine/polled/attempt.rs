@@ -1,0 +1,135 @@
+//! One try of a call, and what its result means: an end, one of many, or "wait and try again".
+
+use super::Polled;
+use super::exec::Exec;
+use crate::buffer::RecvBuf;
+use crate::call::{Buffer, Completion, Value};
+use crate::fallback::Reason;
+use crate::op::{CANCELED, Direction, Op, interrupted, made_fd, settle, would_block};
+use crate::slots::Stage;
+use crate::sys;
+
+impl<B: Buffer, X: Exec> Polled<B, X> {
+    /// Tries a call.
+    pub(super) fn attempt(&mut self, index: u32) {
+        let slot = self.slots.at(index);
+        if matches!(slot.op(), Op::Recv { .. }) {
+            let Some(id) = self.pool.take() else {
+                slot.stage.set(Stage::Starved);
+                self.starved.push_back(self.slots.ticket(index));
+                self.stats.count(Reason::PoolEmpty);
+                return;
+            };
+            let (ptr, len) = self.pool.memory(id);
+            slot.held.set(id);
+            slot.set_range(ptr, len);
+        }
+        slot.stage.set(Stage::Running);
+        slot.mark.set(false);
+        if let Some(ret) = self.exec.start(index, slot.trap()) {
+            self.stats.enters += 1;
+            self.outcome(index, ret);
+        }
+    }
+
+    /// A try has ended with `ret`.
+    pub(super) fn outcome(&mut self, index: u32, ret: i64) {
+        let slot = self.slots.at(index);
+        slot.stage.set(Stage::Ready);
+        let received = match slot.op() {
+            Op::Recv { .. } if ret > 0 => Some(self.pool.received(slot.held.get(), ret as usize)),
+            Op::Recv { .. } => {
+                self.pool.put(slot.held.get());
+                None
+            }
+            _ => None,
+        };
+        if ret < 0 {
+            return self.failed(index, ret);
+        }
+        let end_of_stream = ret == 0 && matches!(slot.op(), Op::Recv { .. });
+        if slot.multishot.get() && !slot.cancelled.get() && !end_of_stream {
+            return self.one_of_many(index, ret, received);
+        }
+        let completion = self.finish(index, ret, received);
+        self.done.push(completion);
+    }
+
+    fn failed(&mut self, index: u32, ret: i64) {
+        let slot = self.slots.at(index);
+        let no_nowait = [libc::EOPNOTSUPP, libc::EINVAL, libc::ENOSYS].map(|e| -i64::from(e));
+        if interrupted(ret) && !matches!(slot.op(), Op::Raw(_) | Op::Close { .. }) {
+            if slot.cancelled.get() {
+                return self.end(index, CANCELED);
+            }
+            return self.attempt(index);
+        }
+        if would_block(ret) && slot.op().waits_on().is_some() {
+            if slot.cancelled.get() {
+                return self.end(index, CANCELED);
+            }
+            return self.park(index);
+        }
+        if no_nowait.contains(&ret) && slot.with_op_mut(Op::make_plain) {
+            return self.attempt(index);
+        }
+        self.end(index, ret);
+    }
+
+    /// A multishot call has a result and goes on.
+    fn one_of_many(&mut self, index: u32, ret: i64, received: Option<RecvBuf>) {
+        let slot = self.slots.at(index);
+        let user = slot.user.get();
+        let (result, drained) = match slot.op() {
+            Op::Recv { fd, .. } => {
+                let (_, room) = slot.range();
+                let drained = self.watch.drained(*fd, ret as usize, room) && !slot.mark.get();
+                (Value::Received(received.unwrap_or_default()), drained)
+            }
+            _ => {
+                let fd = sys::adopt(ret);
+                self.forget(ret as i32);
+                (Value::Accepted(fd), false)
+            }
+        };
+        self.done.push(Completion { user, result: Ok(result), more: true });
+        if drained {
+            self.slots.at(index).stage.set(Stage::Parked);
+        } else {
+            self.line_up(index);
+        }
+    }
+
+    /// Takes a call out and queues its last completion.
+    pub(super) fn end(&mut self, index: u32, ret: i64) {
+        let completion = self.finish(index, ret, None);
+        self.done.push(completion);
+    }
+
+    /// Takes a call out, after its last result.
+    fn finish(&mut self, index: u32, ret: i64, received: Option<RecvBuf>) -> Completion<B> {
+        let slot = self.slots.at(index);
+        let user = slot.user.get();
+        if let (true, Some((fd, direction))) = (slot.linked.get(), slot.op().waits_on()) {
+            self.watch.unlink(fd, direction, index);
+            if direction == Direction::Out {
+                self.next_writer(fd);
+            }
+        }
+        let (op, buf) = self.slots.take(index);
+        self.stats.ended(ret);
+        let result = settle(op, buf, ret, received);
+        if let Some(fd) = made_fd(&result) {
+            self.forget(fd);
+        }
+        Completion { user, result, more: false }
+    }
+
+    /// The writer that waited behind one that has ended may find room.
+    fn next_writer(&mut self, fd: i32) {
+        let next = self.watch.waiting(fd, Direction::Out).first().copied();
+        if let Some(next) = next.filter(|next| self.slots.at(*next).stage.get() == Stage::Parked) {
+            self.line_up(next);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Who runs a call once it can be made.
+
+use std::time::Instant;
+
+use crate::sys::{self, Trap};
+use crate::syscall_threads::{Stopping, SyscallThreads};
+
+/// Runs calls: at once, or elsewhere and later.
+pub(crate) trait Exec {
+    /// Runs the call of a slot; `None`: its result comes by `collect`.
+    fn start(&mut self, slot: u32, trap: Trap) -> Option<i64>;
+
+    /// Lets calls begin that were started since the last time.
+    fn publish(&mut self) {}
+
+    /// Adds results that have come.
+    fn collect(&mut self, _results: &mut Vec<(u32, i64)>) {}
+
+    /// Asks that a call end before its time.
+    fn cancel(&mut self, _slot: u32) -> Stopping {
+        Stopping::Coming
+    }
+
+    /// Calls wait for someone to run them: sleep only for a moment.
+    fn crowded(&self) -> bool {
+        false
+    }
+
+    /// Ends everything; the slots whose memory is still in use.
+    fn close(&mut self, _deadline: Instant, _results: &mut Vec<(u32, i64)>) -> Vec<u32> {
+        Vec::new()
+    }
+}
+
+/// The poster runs them, by trap.
+pub(crate) struct Trapped;
+
+impl Exec for Trapped {
+    #[inline]
+    fn start(&mut self, _slot: u32, trap: Trap) -> Option<i64> {
+        // SAFETY: made by `Op::trap` of a slot that stays as it is over the call.
+        Some(unsafe { sys::trap(trap.number, &trap.args) })
+    }
+}
+
+impl Exec for SyscallThreads {
+    fn start(&mut self, slot: u32, trap: Trap) -> Option<i64> {
+        self.post(slot, trap);
+        None
+    }
+
+    fn publish(&mut self) {
+        SyscallThreads::publish(self);
+    }
+
+    fn collect(&mut self, results: &mut Vec<(u32, i64)>) {
+        SyscallThreads::collect(self, |slot, ret| results.push((slot, ret)));
+    }
+
+    fn cancel(&mut self, slot: u32) -> Stopping {
+        SyscallThreads::cancel(self, slot)
+    }
+
+    fn crowded(&self) -> bool {
+        SyscallThreads::crowded(self)
+    }
+
+    fn close(&mut self, deadline: Instant, results: &mut Vec<(u32, i64)>) -> Vec<u32> {
+        SyscallThreads::close(self, deadline, |slot, ret| results.push((slot, ret)))
+    }
+}

@@ -1,0 +1,379 @@
+//! The part that `Direct` and `Threads` share: calls are tried without waiting, and those that
+//! would wait are parked on an epoll until their descriptor is ready (FlexSC §7).
+
+mod attempt;
+pub(super) mod exec;
+mod watch;
+
+use std::collections::VecDeque;
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use self::exec::Exec;
+use self::watch::{Event, HANG_UP, Watch};
+use super::GRACE;
+use crate::buffer::PoolOwner;
+use crate::call::{Buffer, Call, Cancelled, Completion, PostError, Ticket};
+use crate::completions::Completions;
+use crate::fallback::{Reason, Stats};
+use crate::op::{CANCELED, Direction, Op, check_range, poll_events, ret_of, split};
+use crate::options::{Engine, Options, Report, RingError};
+use crate::slots::{Slots, Stage};
+use crate::sys;
+use crate::syscall_threads::Stopping;
+use crate::waker::Waker;
+
+/// Waits in a row that may leave the epoll alone because there is something to reap anyway.
+const MOST_SKIPS: u32 = 8;
+/// Calls in line that one turn tries again.
+const MOST_RETRIES: usize = 64;
+/// How long to sleep while calls wait for somebody to run them.
+const CROWDED: Duration = Duration::from_micros(50);
+
+/// The engine, but for who runs the calls.
+pub(super) struct Polled<B: Buffer, X> {
+    exec: X,
+    watch: Watch,
+    pool: PoolOwner,
+    slots: Slots<B>,
+    ready: VecDeque<u64>,
+    starved: VecDeque<u64>,
+    done: Completions<B>,
+    events: Vec<Event>,
+    results: Vec<(u32, i64)>,
+    orphans: Vec<u32>,
+    poked: Vec<u32>,
+    skips: u32,
+    waker: Waker,
+    pub(super) stats: Stats,
+    pub(super) report: Report,
+    _not_send: PhantomData<*mut ()>,
+}
+
+impl<B: Buffer, X: Exec> Polled<B, X> {
+    pub(super) fn new(
+        options: &Options,
+        engine: Engine,
+        make: impl FnOnce(&Waker) -> Result<X, RingError>,
+    ) -> Result<Self, RingError> {
+        options.check()?;
+        let at = |step| move |source| RingError::Descriptor { step, source };
+        let waker = Waker::new().map_err(at("eventfd"))?;
+        let watch = Watch::new(&waker).map_err(at("epoll"))?;
+        let bytes = options.pool_buffer_bytes;
+        let pool =
+            PoolOwner::new(options.pool_buffers, bytes, waker.clone()).map_err(|source| {
+                RingError::Pool { bytes: bytes * usize::from(options.pool_buffers), source }
+            })?;
+        Ok(Polled {
+            exec: make(&waker)?,
+            watch,
+            pool,
+            slots: Slots::new(options.in_flight),
+            ready: VecDeque::new(),
+            starved: VecDeque::new(),
+            done: Completions::new(),
+            events: Vec::new(),
+            results: Vec::new(),
+            orphans: Vec::new(),
+            poked: Vec::new(),
+            skips: 0,
+            waker,
+            stats: Stats::default(),
+            report: Report { asked: options.engine, engine, notes: Vec::new() },
+            _not_send: PhantomData,
+        })
+    }
+
+    pub(super) fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.slots.live()
+    }
+
+    pub(super) fn submit(&mut self, call: Call<B>, user: u64) -> Result<Ticket, PostError<B>> {
+        if self.slots.is_full() {
+            return Err(PostError::Full(call, self.slots.limit()));
+        }
+        let call = check_range(call)?;
+        let index = self.slots.insert(split(call), user);
+        let ticket = self.slots.ticket(index);
+        self.stats.submitted += 1;
+        self.begin(index);
+        Ok(Ticket::new(ticket))
+    }
+
+    /// Sends a new call on its way.
+    fn begin(&mut self, index: u32) {
+        let slot = self.slots.at(index);
+        match slot.op() {
+            Op::Accept { listener, multishot } => {
+                let multishot = *multishot;
+                if let Err(error) = sys::set_nonblocking(*listener) {
+                    return self.end(index, ret_of(&error));
+                }
+                if multishot { self.park(index) } else { self.attempt(index) }
+            }
+            Op::Recv { multishot: true, .. } | Op::Poll { .. } => self.park(index),
+            Op::Close { fd } => {
+                let fd = fd.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+                self.forget(fd);
+                self.attempt(index);
+            }
+            op => {
+                if let Op::Sendfile { out, .. } = op {
+                    sys::make_socket_nonblocking(*out);
+                }
+                match op.waits_on() {
+                    // Behind the others, so that bytes keep their order.
+                    Some((fd, Direction::Out))
+                        if !self.watch.waiting(fd, Direction::Out).is_empty() =>
+                    {
+                        slot.stage.set(Stage::Parked);
+                        slot.linked.set(true);
+                        self.watch.link(fd, Direction::Out, index);
+                    }
+                    _ => self.attempt(index),
+                }
+            }
+        }
+    }
+
+    /// Parks a call until its descriptor is ready.
+    fn park(&mut self, index: u32) {
+        let slot = self.slots.at(index);
+        let Some((fd, direction)) = slot.op().waits_on() else { return };
+        if slot.linked.get() {
+            // It was on the list all the time; an edge may have come while it ran.
+            if slot.mark.get() {
+                return self.line_up(index);
+            }
+            slot.stage.set(Stage::Parked);
+            return;
+        }
+        self.stats.enters += 1;
+        let armed = self.watch.arm(fd, direction, &mut self.orphans);
+        self.end_orphans();
+        match armed {
+            Ok(()) => {
+                let slot = self.slots.at(index);
+                slot.stage.set(Stage::Parked);
+                slot.linked.set(true);
+                self.watch.link(fd, direction, index);
+            }
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => self.never_waits(index),
+            Err(error) => self.end(index, ret_of(&error)),
+        }
+    }
+
+    /// The descriptor is of a kind that is always ready.
+    fn never_waits(&mut self, index: u32) {
+        let slot = self.slots.at(index);
+        if let Op::Poll { interest, .. } = slot.op() {
+            let bits = poll_events(*interest) & (libc::POLLIN | libc::POLLOUT) as u32;
+            return self.end(index, i64::from(bits));
+        }
+        slot.stage.set(Stage::Ready);
+        slot.with_op_mut(Op::make_plain);
+        self.attempt(index);
+    }
+
+    /// Puts a call into the line of those to be tried again.
+    fn line_up(&mut self, index: u32) {
+        self.slots.at(index).stage.set(Stage::Ready);
+        self.ready.push_back(self.slots.ticket(index));
+    }
+
+    /// A descriptor goes, or has come anew: nobody can wait on what it was.
+    fn forget(&mut self, fd: i32) {
+        self.watch.forget(fd, &mut self.orphans);
+        self.end_orphans();
+    }
+
+    fn end_orphans(&mut self) {
+        while let Some(index) = self.orphans.pop() {
+            let slot = self.slots.at(index);
+            slot.linked.set(false);
+            if slot.stage.get() == Stage::Running {
+                slot.cancelled.set(true);
+            } else {
+                self.end(index, CANCELED);
+            }
+        }
+    }
+
+    pub(super) fn reap(&mut self, sink: &mut impl FnMut(Completion<B>)) -> usize {
+        self.done.drain(sink)
+    }
+
+    pub(super) fn wait(&mut self, until: Option<Duration>) -> io::Result<()> {
+        self.exec.publish();
+        self.turn();
+        let busy = !self.done.is_empty() || !self.ready.is_empty();
+        if busy && self.skips < MOST_SKIPS {
+            self.skips += 1;
+            self.waker.epoch().pass();
+            return Ok(());
+        }
+        self.skips = 0;
+        let result = self.look(if busy { Some(Duration::ZERO) } else { until });
+        self.turn();
+        self.exec.publish();
+        result
+    }
+
+    /// Takes in what has changed without a look at the epoll.
+    fn turn(&mut self) {
+        self.collect();
+        self.feed();
+        for _ in 0..MOST_RETRIES {
+            let Some(ticket) = self.ready.pop_front() else { break };
+            if let Some(index) = self.slots.find(ticket) {
+                self.attempt(index);
+            }
+        }
+    }
+
+    /// Looks at the epoll, sleeping if it may, and deals with its events.
+    fn look(&mut self, until: Option<Duration>) -> io::Result<()> {
+        let hungry = !self.starved.is_empty();
+        let awake = until == Some(Duration::ZERO) || hungry && !self.pool.hunger();
+        let crowded = self.exec.crowded();
+        let sleep = !awake && self.waker.epoch().arm();
+        let timeout = match until {
+            _ if !sleep => Some(Duration::ZERO),
+            Some(until) if crowded => Some(until.min(CROWDED)),
+            None if crowded => Some(CROWDED),
+            _ => until,
+        };
+        self.stats.enters += 1;
+        let mut events = std::mem::take(&mut self.events);
+        let result = self.watch.wait(timeout, &mut events);
+        if sleep {
+            self.waker.epoch().disarm();
+        } else {
+            self.waker.epoch().pass();
+        }
+        for (fd, bits) in events.drain(..) {
+            self.on_event(fd, bits);
+        }
+        self.events = events;
+        result
+    }
+
+    fn on_event(&mut self, fd: i32, bits: u32) {
+        let has = |wanted: u32| bits & wanted != 0;
+        self.watch.note(fd, bits);
+        let mut poked = std::mem::take(&mut self.poked);
+        if has(libc::EPOLLIN as u32 | HANG_UP) {
+            poked.extend_from_slice(self.watch.waiting(fd, Direction::In));
+        }
+        if has((libc::EPOLLOUT | libc::EPOLLHUP | libc::EPOLLERR) as u32) {
+            poked.extend(self.watch.waiting(fd, Direction::Out).first());
+        }
+        poked.extend_from_slice(self.watch.waiting(fd, Direction::Poll));
+        let nobody = poked.is_empty();
+        for index in poked.drain(..) {
+            self.poke(index, bits);
+        }
+        self.poked = poked;
+        if nobody && has(libc::EPOLLIN as u32) {
+            self.stats.enters += 1;
+            self.watch.ignore_input(fd);
+        }
+    }
+
+    /// The descriptor of a parked call has become ready.
+    fn poke(&mut self, index: u32, bits: u32) {
+        let slot = self.slots.at(index);
+        match (slot.stage.get(), slot.op()) {
+            (Stage::Parked, Op::Poll { interest, .. }) => {
+                let ends = (libc::POLLHUP | libc::POLLERR) as u32;
+                let met = bits & (poll_events(*interest) | ends);
+                if met != 0 {
+                    self.end(index, i64::from(met));
+                }
+            }
+            (Stage::Parked, _) => self.attempt(index),
+            (Stage::Running, _) => slot.mark.set(true),
+            _ => {}
+        }
+    }
+
+    /// Takes in results from elsewhere.
+    fn collect(&mut self) {
+        let mut results = std::mem::take(&mut self.results);
+        self.exec.collect(&mut results);
+        for (index, ret) in results.drain(..) {
+            self.outcome(index, ret);
+        }
+        self.results = results;
+    }
+
+    /// Lets receives go on that waited for a buffer.
+    fn feed(&mut self) {
+        self.pool.reclaim();
+        while !self.starved.is_empty() && self.pool.free() > 0 {
+            let Some(ticket) = self.starved.pop_front() else { break };
+            if let Some(index) = self.slots.find(ticket) {
+                self.attempt(index);
+            }
+        }
+    }
+
+    pub(super) fn cancel(&mut self, ticket: Ticket) -> Cancelled {
+        let ticket = ticket.number();
+        let Some(index) = self.slots.find(ticket) else {
+            let known = self.slots.knows(ticket);
+            return if known { Cancelled::TooLate } else { Cancelled::Unknown };
+        };
+        let slot = self.slots.at(index);
+        if slot.stage.get() != Stage::Running {
+            self.end(index, CANCELED);
+            return Cancelled::Stopped;
+        }
+        if !slot.cancelled.replace(true) && self.exec.cancel(index) == Stopping::Stopped {
+            self.outcome(index, CANCELED);
+            return Cancelled::Stopped;
+        }
+        Cancelled::Requested
+    }
+
+    pub(super) fn report_mut(&mut self) -> &mut Report {
+        &mut self.report
+    }
+
+    pub(super) fn count(&mut self, reason: Reason) {
+        self.stats.count(reason);
+    }
+}
+
+impl<B: Buffer, X> Polled<B, X> {
+    fn leak(&mut self) {
+        self.slots.leak();
+        self.pool.leak();
+    }
+}
+
+/// Ends what is in flight; runs when the engine is dropped.
+pub(super) fn close<B: Buffer, X: Exec>(ring: &mut Polled<B, X>) {
+    for index in 0..ring.slots.span() {
+        let slot = ring.slots.at(index);
+        slot.cancelled.set(true);
+        if !matches!(slot.stage.get(), Stage::Free | Stage::Running) {
+            ring.end(index, CANCELED);
+        }
+    }
+    let mut results = std::mem::take(&mut ring.results);
+    let left = ring.exec.close(Instant::now() + GRACE, &mut results);
+    for (index, ret) in results {
+        ring.outcome(index, ret);
+    }
+    if !left.is_empty() {
+        ring.leak();
+    }
+}

@@ -1,0 +1,176 @@
+//! What a completion queue entry means for its call: a result, one of many, or "try again".
+
+use std::mem::MaybeUninit;
+
+use io_uring::cqueue::{self, Entry};
+
+use super::sqe::readiness_of;
+use super::{IGNORE, Uring, WAKE};
+use crate::call::{Buffer, Completion, Value};
+use crate::fallback::Reason;
+use crate::op::{CANCELED, Op, interrupted, would_block};
+use crate::slots::Stage;
+use crate::sys;
+
+/// Completions copied out of the queue at a time, so that it has room again early.
+const BATCH: usize = 32;
+
+impl<B: Buffer> Uring<B> {
+    /// Hands out what the completion queue holds.
+    pub(super) fn reap_kernel(&mut self, sink: &mut impl FnMut(Completion<B>)) -> usize {
+        let mut room = [const { MaybeUninit::<Entry>::uninit() }; BATCH];
+        let mut handed = 0;
+        loop {
+            let entries = self.ring.completion().fill(&mut room);
+            let n = entries.len();
+            for entry in entries {
+                if let Some(completion) = self.on_entry(entry) {
+                    handed += 1;
+                    sink(completion);
+                }
+            }
+            if n < BATCH {
+                return handed;
+            }
+        }
+    }
+
+    #[inline]
+    fn on_entry(&mut self, entry: &Entry) -> Option<Completion<B>> {
+        let (ticket, flags) = (entry.user_data(), entry.flags());
+        let more = cqueue::more(flags);
+        let ret = i64::from(entry.result());
+        if ticket >= WAKE {
+            if ticket == WAKE && !more {
+                self.watch_waker();
+            }
+            debug_assert!(ticket == WAKE || ticket == IGNORE);
+            return None;
+        }
+        let chosen = cqueue::buffer_select(flags);
+        if chosen.is_some() {
+            self.offer.taken();
+        }
+        let Some(index) = self.slots.find(ticket) else {
+            chosen.into_iter().for_each(|id| self.pool.put(id));
+            return None;
+        };
+        let slot = self.slots.at(index);
+        if slot.mark.get() {
+            return self.became_ready(index, ret);
+        }
+        match slot.op() {
+            Op::Recv { .. } => self.on_recv(index, ret, more, chosen),
+            Op::Accept { .. } => self.on_accept(index, ret, more),
+            _ if ret < 0 => self.on_failure(index, ret),
+            _ => Some(self.finish(index, ret, None)),
+        }
+    }
+
+    fn on_recv(
+        &mut self,
+        index: u32,
+        ret: i64,
+        more: bool,
+        chosen: Option<u16>,
+    ) -> Option<Completion<B>> {
+        let Some(id) = chosen.filter(|_| ret > 0) else {
+            chosen.into_iter().for_each(|id| self.pool.put(id));
+            return match ret {
+                0 => Some(self.finish(index, 0, None)),
+                _ => self.on_failure(index, ret),
+            };
+        };
+        let received = self.pool.received(id, ret as usize);
+        let user = self.slots.at(index).user.get();
+        if more || self.goes_on(index) {
+            let result = Ok(Value::Received(received));
+            return Some(Completion { user, result, more: true });
+        }
+        Some(self.finish(index, ret, Some(received)))
+    }
+
+    fn on_accept(&mut self, index: u32, ret: i64, more: bool) -> Option<Completion<B>> {
+        if ret < 0 {
+            return self.on_failure(index, ret);
+        }
+        let user = self.slots.at(index).user.get();
+        if more || self.goes_on(index) {
+            let result = Ok(Value::Accepted(sys::adopt(ret)));
+            return Some(Completion { user, result, more: true });
+        }
+        Some(self.finish(index, ret, None))
+    }
+
+    /// A multishot call whose kernel part has ended, though its result is no end: posts it again.
+    fn goes_on(&mut self, index: u32) -> bool {
+        let slot = self.slots.at(index);
+        if !slot.multishot.get() || slot.cancelled.get() {
+            return false;
+        }
+        self.stats.count(Reason::Rearmed);
+        self.launch(index);
+        true
+    }
+
+    /// A failure that is the call's end, or one to be tried again.
+    fn on_failure(&mut self, index: u32, ret: i64) -> Option<Completion<B>> {
+        let slot = self.slots.at(index);
+        if slot.cancelled.get() {
+            let retry = would_block(ret) || interrupted(ret) || ret == -i64::from(libc::ENOBUFS);
+            return Some(self.finish(index, if retry { CANCELED } else { ret }, None));
+        }
+        if ret == -i64::from(libc::ENOBUFS) && matches!(slot.op(), Op::Recv { .. }) {
+            slot.stage.set(Stage::Starved);
+            self.starved.push_back(self.slots.ticket(index));
+            self.offer.ran_dry();
+            self.stats.count(Reason::PoolEmpty);
+            return None;
+        }
+        if interrupted(ret) && !matches!(slot.op(), Op::Raw(_) | Op::Close { .. }) {
+            self.launch(index);
+            return None;
+        }
+        if would_block(ret) && self.await_readiness(index) {
+            return None;
+        }
+        Some(self.finish(index, ret, None))
+    }
+
+    /// A descriptor in non-blocking mode makes io_uring give up where it would wait: waits for it
+    /// by a poll, after which the call is made again.
+    fn await_readiness(&mut self, index: u32) -> bool {
+        let slot = self.slots.at(index);
+        let Some(poll) = readiness_of(slot.op()) else { return false };
+        slot.mark.set(true);
+        slot.linked.set(false);
+        slot.stage.set(Stage::Running);
+        self.stats.count(Reason::NotReady);
+        let ticket = self.slots.ticket(index);
+        self.push(poll.user_data(ticket));
+        true
+    }
+
+    fn became_ready(&mut self, index: u32, ret: i64) -> Option<Completion<B>> {
+        if self.slots.at(index).cancelled.get() {
+            return Some(self.finish(index, CANCELED, None));
+        }
+        if ret < 0 {
+            return Some(self.finish(index, ret, None));
+        }
+        self.launch(index);
+        None
+    }
+
+    /// A syscall thread has made a call.
+    pub(super) fn thread_returned(&mut self, index: u32, ret: i64) {
+        self.slots.at(index).linked.set(false);
+        let completion = match ret {
+            0.. => Some(self.finish(index, ret, None)),
+            _ => self.on_failure(index, ret),
+        };
+        if let Some(completion) = completion {
+            self.done.push(completion);
+        }
+    }
+}

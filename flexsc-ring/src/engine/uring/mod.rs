@@ -1,0 +1,447 @@
+//! The io_uring engine: one system call a turn submits everything and collects everything.
+
+mod completion;
+mod offer;
+pub(crate) mod setup;
+mod sqe;
+
+use std::collections::VecDeque;
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant};
+
+use io_uring::types::{CancelBuilder, Fd};
+use io_uring::{EnterFlags, IoUring, opcode, squeue};
+
+use self::offer::Offer;
+use self::sqe::{Route, route};
+use crate::buffer::PoolOwner;
+use crate::call::{Buffer, Call, Cancelled, Completion, PostError, Ticket};
+use crate::completions::Completions;
+use crate::engine::GRACE;
+use crate::fallback::{Reason, Stats};
+use crate::op::{CANCELED, Op, check_range, settle, split};
+use crate::options::{Engine, Options, Report, RingError};
+use crate::ring::Ring;
+use crate::slots::{Slots, Stage};
+use crate::sys;
+use crate::syscall_threads::{Stopping, SyscallThreads};
+use crate::waker::Waker;
+
+/// `user_data` of entries whose completion says nothing. No ticket has these indices.
+const IGNORE: u64 = u64::MAX;
+/// `user_data` of the poll that a [`Waker`] ends.
+const WAKE: u64 = u64::MAX - 1;
+/// How long to sleep while calls wait for a syscall thread.
+const CROWDED: Duration = Duration::from_micros(50);
+
+/// A ring served by the kernel through io_uring.
+///
+/// It belongs to the thread that makes it. Calls without an opcode go to syscall threads by
+/// themselves, and those that io_uring would start a worker thread for, though they never block,
+/// are made by trap; both are counted.
+pub struct Uring<B: Buffer> {
+    // The io_uring goes before the memory that is registered with it.
+    ring: IoUring,
+    enter_fd: RawFd,
+    enter_flags: u32,
+    offer: Offer,
+    pool: PoolOwner,
+    slots: Slots<B>,
+    /// Entries that found no room in the submission queue.
+    backlog: VecDeque<squeue::Entry>,
+    /// Receives that wait for a buffer.
+    starved: VecDeque<u64>,
+    /// Calls to be made by trap once what was posted before them is with the kernel.
+    late: VecDeque<u64>,
+    done: Completions<B>,
+    threads: Option<SyscallThreads>,
+    returned: Vec<(u32, i64)>,
+    options: Options,
+    multishot_accept: bool,
+    waker: Waker,
+    stats: Stats,
+    report: Report,
+    _not_send: PhantomData<*mut ()>,
+}
+
+impl<B: Buffer> Uring<B> {
+    /// Makes a ring for this thread.
+    ///
+    /// # Errors
+    ///
+    /// If io_uring is forbidden or too old here, an option is out of bounds, or memory or
+    /// descriptors are short.
+    pub fn new(options: &Options) -> Result<Self, RingError> {
+        options.check()?;
+        let waker =
+            Waker::new().map_err(|source| RingError::Descriptor { step: "eventfd", source })?;
+        let made = setup::make(options.entries)?;
+        let (ring, mut notes) = (made.ring, made.notes);
+        let bytes = options.pool_buffer_bytes;
+        let pool =
+            PoolOwner::new(options.pool_buffers, bytes, waker.clone()).map_err(|source| {
+                RingError::Pool { bytes: bytes * usize::from(options.pool_buffers), source }
+            })?;
+        let offer = Offer::new(&ring, options.pool_buffers)
+            .map_err(|source| RingError::Uring { step: "provided buffer ring", source })?;
+        let multishot_accept = setup::multishot_accept_works(&sys::kernel_release());
+        if !multishot_accept {
+            notes.push("multishot accept is made of single ones on this kernel".to_owned());
+        }
+        // Bounds io_uring's own worker threads; an older kernel just has no such bound.
+        let _ = ring.submitter().register_iowq_max_workers(&mut [8, 16]);
+        let (enter_fd, enter_flags) = match sys::register_ring_fd(ring.as_raw_fd()) {
+            Ok(index) => (index, EnterFlags::REGISTERED_RING.bits()),
+            Err(_) => (ring.as_raw_fd(), 0),
+        };
+        let mut this = Uring {
+            ring,
+            enter_fd,
+            enter_flags: enter_flags | EnterFlags::GETEVENTS.bits(),
+            offer,
+            pool,
+            slots: Slots::new(options.in_flight),
+            backlog: VecDeque::new(),
+            starved: VecDeque::new(),
+            late: VecDeque::new(),
+            done: Completions::new(),
+            threads: None,
+            returned: Vec::new(),
+            options: options.clone(),
+            multishot_accept,
+            waker,
+            stats: Stats::default(),
+            report: Report { asked: options.engine, engine: Engine::Uring, notes },
+            _not_send: PhantomData,
+        };
+        this.watch_waker();
+        Ok(this)
+    }
+
+    /// A handle that ends this ring's `wait` from another thread.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// What was chosen, and why not better.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    pub(crate) fn report_mut(&mut self) -> &mut Report {
+        &mut self.report
+    }
+
+    pub(crate) fn count(&mut self, reason: Reason) {
+        self.stats.count(reason);
+    }
+
+    fn watch_waker(&mut self) {
+        let poll = opcode::PollAdd::new(Fd(self.waker.event()), libc::POLLIN as u32).multi(true);
+        self.push(poll.build().user_data(WAKE));
+    }
+
+    /// Queues an entry; enters the kernel only if the queue is full.
+    fn push(&mut self, entry: squeue::Entry) {
+        if self.backlog.is_empty() {
+            if self.try_push(&entry) {
+                return;
+            }
+            let _ = self.enter(0, None);
+            if self.try_push(&entry) {
+                return;
+            }
+        }
+        self.backlog.push_back(entry);
+    }
+
+    #[inline]
+    fn try_push(&mut self, entry: &squeue::Entry) -> bool {
+        // SAFETY: an entry points to what its slot owns, which stays in place until the call's
+        // last completion, or to nothing.
+        unsafe { self.ring.submission().push(entry) }.is_ok()
+    }
+
+    fn push_backlog(&mut self) {
+        while let Some(entry) = self.backlog.pop_front() {
+            if !self.try_push(&entry) {
+                self.backlog.push_front(entry);
+                return;
+            }
+        }
+    }
+
+    /// Submits, runs what the kernel has put off, and waits for `want` completions.
+    fn enter(&mut self, want: u32, timeout: Option<Duration>) -> io::Result<()> {
+        let submit = self.ring.submission().len() as u32;
+        self.stats.enters += 1;
+        let flags = self.enter_flags;
+        match sys::uring_enter(self.enter_fd, submit, want, flags, timeout) {
+            Ok(_) => Ok(()),
+            Err(error) => match error.raw_os_error() {
+                // Signal, time, completions first, memory: what was not taken stays queued.
+                Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN) => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Sends a call on its way.
+    fn launch(&mut self, index: u32) {
+        let slot = self.slots.at(index);
+        slot.mark.set(false);
+        match route(slot, offer::GROUP, self.multishot_accept) {
+            Route::Entry(entry) => {
+                slot.stage.set(Stage::Running);
+                let ticket = self.slots.ticket(index);
+                self.push(entry.user_data(ticket));
+            }
+            Route::Thread => self.post(index),
+            Route::Trap => {
+                slot.stage.set(Stage::Ready);
+                self.stats.count(Reason::Trapped);
+                self.late.push_back(self.slots.ticket(index));
+            }
+        }
+    }
+
+    /// Gives a call to a syscall thread.
+    fn post(&mut self, index: u32) {
+        let slot = self.slots.at(index);
+        if let Op::Sendfile { out, .. } = slot.op() {
+            sys::make_socket_nonblocking(*out);
+        }
+        if self.threads.is_none() {
+            let Options { threads, pages, spin_us, .. } = self.options;
+            match SyscallThreads::new(threads, pages, spin_us, self.waker.clone()) {
+                Ok(threads) => self.threads = Some(threads),
+                Err(error) => return self.end(index, crate::op::ret_of(&error)),
+            }
+        }
+        slot.stage.set(Stage::Running);
+        slot.linked.set(true);
+        self.stats.count(Reason::NoOpcode);
+        if let Some(threads) = &mut self.threads {
+            threads.post(index, slot.trap());
+        }
+    }
+
+    /// Makes the calls that go by trap.
+    fn trap_late(&mut self) {
+        while let Some(ticket) = self.late.pop_front() {
+            let Some(index) = self.slots.find(ticket) else { continue };
+            let slot = self.slots.at(index);
+            slot.stage.set(Stage::Running);
+            let trap = slot.trap();
+            self.stats.enters += 1;
+            // SAFETY: made of this slot, which stays as it is over the call.
+            let ret = unsafe { sys::trap(trap.number, &trap.args) };
+            self.end(index, ret);
+        }
+    }
+
+    /// Takes a call out and queues its last completion.
+    fn end(&mut self, index: u32, ret: i64) {
+        let completion = self.finish(index, ret, None);
+        self.done.push(completion);
+    }
+
+    /// Offers buffers to the kernel, and lets receives go on that waited for them.
+    fn feed(&mut self) {
+        self.pool.reclaim();
+        self.offer.refill(&mut self.pool);
+        let mut room = self.offer.on_offer();
+        while room > 0 {
+            let Some(ticket) = self.starved.pop_front() else { break };
+            if let Some(index) = self.slots.find(ticket) {
+                room -= 1;
+                self.launch(index);
+            }
+        }
+    }
+
+    /// Takes in what the syscall threads have done.
+    fn collect(&mut self) {
+        let Some(threads) = &mut self.threads else { return };
+        let mut returned = std::mem::take(&mut self.returned);
+        threads.collect(|index, ret| returned.push((index, ret)));
+        for (index, ret) in returned.drain(..) {
+            self.thread_returned(index, ret);
+        }
+        self.returned = returned;
+    }
+
+    /// The time to sleep at most; `None`: not now.
+    fn may_sleep(&mut self, until: Option<Duration>) -> Option<Option<Duration>> {
+        if until == Some(Duration::ZERO)
+            || !self.done.is_empty()
+            || !self.ring.completion().is_empty()
+            || !self.backlog.is_empty()
+        {
+            return None;
+        }
+        if !self.starved.is_empty() && !self.pool.hunger() {
+            return None;
+        }
+        match &self.threads {
+            Some(threads) if threads.crowded() => {
+                Some(Some(until.map_or(CROWDED, |t| t.min(CROWDED))))
+            }
+            _ => Some(until),
+        }
+    }
+}
+
+impl<B: Buffer> Ring<B> for Uring<B> {
+    #[inline]
+    fn submit(&mut self, call: Call<B>, user: u64) -> Result<Ticket, PostError<B>> {
+        if self.slots.is_full() {
+            return Err(PostError::Full(call, self.slots.limit()));
+        }
+        let call = check_range(call)?;
+        let index = self.slots.insert(split(call), user);
+        let ticket = self.slots.ticket(index);
+        self.stats.submitted += 1;
+        self.launch(index);
+        Ok(Ticket::new(ticket))
+    }
+
+    #[inline]
+    fn reap(&mut self, sink: &mut impl FnMut(Completion<B>)) -> usize {
+        let queued = self.done.drain(sink);
+        queued + self.reap_kernel(sink)
+    }
+
+    fn wait(&mut self, until: Option<Duration>) -> io::Result<()> {
+        self.feed();
+        self.push_backlog();
+        if let Some(threads) = &mut self.threads {
+            threads.publish();
+            self.collect();
+        }
+        let queue = self.ring.submission();
+        let (queued, put_off, overflow) = (queue.len(), queue.taskrun(), queue.cq_overflow());
+        drop(queue);
+        if overflow {
+            self.stats.count(Reason::Overflow);
+        }
+        let sleep = if self.late.is_empty() { self.may_sleep(until) } else { None };
+        let result = match sleep {
+            Some(timeout) if self.waker.epoch().arm() => {
+                let result = self.enter(1, timeout);
+                self.waker.epoch().disarm();
+                result
+            }
+            // Awake anyway; or somebody has called.
+            _ => {
+                self.waker.epoch().pass();
+                if queued > 0 || put_off || overflow { self.enter(0, None) } else { Ok(()) }
+            }
+        };
+        self.trap_late();
+        if self.threads.is_some() {
+            self.collect();
+        }
+        result
+    }
+
+    fn cancel(&mut self, ticket: Ticket) -> Cancelled {
+        let ticket = ticket.number();
+        let Some(index) = self.slots.find(ticket) else {
+            let known = self.slots.knows(ticket);
+            return if known { Cancelled::TooLate } else { Cancelled::Unknown };
+        };
+        let slot = self.slots.at(index);
+        if slot.stage.get() != Stage::Running {
+            self.end(index, CANCELED);
+            return Cancelled::Stopped;
+        }
+        if slot.cancelled.replace(true) {
+            return Cancelled::Requested;
+        }
+        let with_thread = slot.linked.get();
+        match &mut self.threads {
+            Some(threads) if with_thread => {
+                if threads.cancel(index) == Stopping::Stopped {
+                    self.end(index, CANCELED);
+                    return Cancelled::Stopped;
+                }
+            }
+            _ => {
+                let cancel = opcode::AsyncCancel::new(ticket).build().user_data(IGNORE);
+                self.push(cancel.flags(squeue::Flags::SKIP_SUCCESS));
+            }
+        }
+        Cancelled::Requested
+    }
+
+    fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    fn in_flight(&self) -> usize {
+        self.slots.live()
+    }
+}
+
+impl<B: Buffer> Drop for Uring<B> {
+    /// Cancels what is in flight and waits for its end, at most a second; memory that the kernel
+    /// may still write into after that is never freed.
+    fn drop(&mut self) {
+        let deadline = Instant::now() + GRACE;
+        for index in 0..self.slots.span() {
+            let slot = self.slots.at(index);
+            slot.cancelled.set(true);
+            if matches!(slot.stage.get(), Stage::Starved | Stage::Ready) {
+                drop(self.finish(index, CANCELED, None));
+            }
+        }
+        if let Some(mut threads) = self.threads.take() {
+            let left = threads.close(deadline, |index, ret| self.returned.push((index, ret)));
+            for (index, ret) in std::mem::take(&mut self.returned) {
+                drop(self.finish(index, ret, None));
+            }
+            if !left.is_empty() {
+                return self.leak();
+            }
+        }
+        if self.slots.live() == 0 {
+            return;
+        }
+        let all = opcode::AsyncCancel2::new(CancelBuilder::any()).build().user_data(IGNORE);
+        self.push(all);
+        while self.slots.live() > 0 && Instant::now() < deadline {
+            self.push_backlog();
+            if self.enter(1, Some(Duration::from_millis(10))).is_err() {
+                break;
+            }
+            self.reap_kernel(&mut drop);
+        }
+        if self.slots.live() > 0 {
+            self.leak();
+        }
+    }
+}
+
+impl<B: Buffer> Uring<B> {
+    fn leak(&mut self) {
+        self.slots.leak();
+        self.pool.leak();
+    }
+
+    /// Takes a call out, after its last result.
+    #[inline]
+    fn finish(
+        &mut self,
+        index: u32,
+        ret: i64,
+        received: Option<crate::buffer::RecvBuf>,
+    ) -> Completion<B> {
+        let user = self.slots.at(index).user.get();
+        let (op, buf) = self.slots.take(index);
+        self.stats.ended(ret);
+        Completion { user, result: settle(op, buf, ret, received), more: false }
+    }
+}

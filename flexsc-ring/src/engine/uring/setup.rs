@@ -1,0 +1,61 @@
+//! Makes an io_uring the best way that this kernel allows.
+
+use std::io;
+
+use io_uring::IoUring;
+use io_uring::cqueue;
+use io_uring::squeue;
+
+use crate::options::RingError;
+
+/// Completion entries for each submission entry: multishot calls complete often.
+const COMPLETIONS_PER_ENTRY: u32 = 4;
+
+/// An io_uring, and what is not as it should be.
+pub(crate) struct Made {
+    pub(crate) ring: IoUring,
+    pub(crate) notes: Vec<String>,
+    pub(crate) deferred: bool,
+}
+
+type Builder = io_uring::Builder<squeue::Entry, cqueue::Entry>;
+
+fn builder(entries: u32) -> Builder {
+    let mut builder = IoUring::builder();
+    let completions = entries.next_power_of_two().saturating_mul(COMPLETIONS_PER_ENTRY);
+    builder.setup_clamp().setup_cqsize(completions).setup_submit_all().setup_taskrun_flag();
+    builder
+}
+
+/// Makes an io_uring of `entries` entries for this thread alone.
+pub(crate) fn make(entries: u32) -> Result<Made, RingError> {
+    let mut best = builder(entries);
+    best.setup_single_issuer().setup_defer_taskrun();
+    match best.build(entries) {
+        Ok(ring) => return Ok(Made { ring, notes: Vec::new(), deferred: true }),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+        Err(source) => return Err(RingError::Uring { step: "io_uring_setup", source }),
+    }
+    let mut older = builder(entries);
+    older.setup_coop_taskrun();
+    let ring = older
+        .build(entries)
+        .map_err(|source| RingError::Uring { step: "io_uring_setup (Linux 5.19 on)", source })?;
+    let note = "no DEFER_TASKRUN (Linux 6.1 on): COOP_TASKRUN instead";
+    Ok(Made { ring, notes: vec![note.to_owned()], deferred: false })
+}
+
+/// False on the kernels whose multishot accept was seen to give wrong descriptors together with
+/// `DEFER_TASKRUN`: 6.6 to 6.8 (axboe/liburing#1062).
+pub(crate) fn multishot_accept_works(release: &str) -> bool {
+    !["6.6.", "6.7.", "6.8."].iter().any(|bad| release.starts_with(bad))
+}
+
+/// Registers a small ring of provided buffers and takes it away again.
+pub(crate) fn try_provided_buffers(ring: &IoUring) -> io::Result<()> {
+    let memory = memmap2::MmapMut::map_anon(4096)?;
+    let at = memory.as_ptr().expose_provenance() as u64;
+    // SAFETY: room for 8 entries of 16 bytes; nothing receives before it is taken away again.
+    unsafe { ring.submitter().register_buf_ring_with_flags(at, 8, 7, 0)? };
+    ring.submitter().unregister_buf_ring(7)
+}

@@ -1,0 +1,109 @@
+//! What a ring has done, and how often it had to do it another way than its engine's own.
+
+use std::fmt;
+
+/// Why a call, or a ring, did not go the engine's own way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// io_uring has no opcode for the call: a syscall thread made it.
+    NoOpcode,
+    /// io_uring would hand the call to a worker thread, which costs more than the call: it was
+    /// made by the poster.
+    Trapped,
+    /// A non-blocking descriptor was not ready: the engine waited for it and tried again.
+    NotReady,
+    /// No buffer of the receive pool was free: the receive waited for one.
+    PoolEmpty,
+    /// A multishot call ended before its time and was posted again.
+    Rearmed,
+    /// Completions did not fit into io_uring's queue and were kept by the kernel.
+    Overflow,
+    /// Another engine than the first choice serves the ring.
+    Engine,
+}
+
+impl Reason {
+    /// All reasons, in the order of their counters.
+    pub const ALL: [Reason; 7] = [
+        Reason::NoOpcode,
+        Reason::Trapped,
+        Reason::NotReady,
+        Reason::PoolEmpty,
+        Reason::Rearmed,
+        Reason::Overflow,
+        Reason::Engine,
+    ];
+
+    /// The counter's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::NoOpcode => "no_opcode",
+            Reason::Trapped => "trapped",
+            Reason::NotReady => "not_ready",
+            Reason::PoolEmpty => "pool_empty",
+            Reason::Rearmed => "rearmed",
+            Reason::Overflow => "overflow",
+            Reason::Engine => "engine",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Counters of one ring since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Calls posted.
+    pub submitted: u64,
+    /// Calls ended: last completions handed out or waiting in `reap`.
+    pub completed: u64,
+    /// Calls that ended with `ECANCELED`.
+    pub cancelled: u64,
+    /// Times the ring entered the kernel: to submit, to wait, to make a call.
+    pub enters: u64,
+    fallbacks: [u64; Reason::ALL.len()],
+}
+
+impl Stats {
+    /// How often `reason` applied.
+    pub fn fallbacks(&self, reason: Reason) -> u64 {
+        self.fallbacks[reason as usize]
+    }
+
+    /// Counts one more; for rings implemented outside of this crate too.
+    #[inline]
+    pub fn count(&mut self, reason: Reason) {
+        self.fallbacks[reason as usize] += 1;
+    }
+
+    /// Calls posted and not ended.
+    pub fn in_flight(&self) -> usize {
+        self.submitted.saturating_sub(self.completed) as usize
+    }
+
+    /// Notes the end of a call, with the `errno` that it failed with.
+    #[inline]
+    pub(crate) fn ended(&mut self, ret: i64) {
+        self.completed += 1;
+        if ret == crate::op::CANCELED {
+            self.cancelled += 1;
+        }
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Stats { submitted, completed, cancelled, enters, .. } = self;
+        write!(f, "submitted {submitted} completed {completed}")?;
+        write!(f, " cancelled {cancelled} enters {enters}")?;
+        for reason in Reason::ALL {
+            write!(f, " {reason} {}", self.fallbacks(reason))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! What a ring is made with, why it could not be made, and what was chosen.
+
+use std::fmt;
+use std::io;
+
+/// Who makes the calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Engine {
+    /// The first of `Uring`, `Threads`, `Direct` that this machine can do.
+    Auto,
+    /// The kernel, through io_uring.
+    Uring,
+    /// Syscall threads that read syscall pages, as in the FlexSC papers.
+    Threads,
+    /// The poster itself, by trap, with an epoll for what would block: the usual event loop.
+    Direct,
+}
+
+impl Engine {
+    /// The engine's name in options and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Auto => "auto",
+            Engine::Uring => "uring",
+            Engine::Threads => "threads",
+            Engine::Direct => "direct",
+        }
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Engine {
+    type Err = RingError;
+
+    fn from_str(name: &str) -> Result<Self, RingError> {
+        let all = [Engine::Auto, Engine::Uring, Engine::Threads, Engine::Direct];
+        let found = all.into_iter().find(|engine| engine.name() == name);
+        found.ok_or_else(|| RingError::Engine { name: name.to_owned() })
+    }
+}
+
+/// What a ring is made with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Who makes the calls.
+    pub engine: Engine,
+    /// Entries of io_uring's submission queue; rounded up to a power of two. Its completion queue
+    /// has four times as many. Posting more between two waits costs an extra system call.
+    pub entries: u32,
+    /// Calls that may be in flight at once; beyond that `submit` says `Full`. Each costs about
+    /// 200 bytes and the size of a buffer handle, from the first time it is used.
+    pub in_flight: usize,
+    /// Buffers of the receive pool, at most 32 768.
+    pub pool_buffers: u16,
+    /// Size of each in bytes. Memory is taken from the system as buffers are first used.
+    pub pool_buffer_bytes: usize,
+    /// Bound on syscall threads, at most 64. `Threads` makes calls on them; `Uring` only those
+    /// without an opcode, and starts none before the first such call.
+    pub threads: usize,
+    /// Syscall pages of 64 entries that the threads read; calls beyond wait their turn.
+    pub pages: usize,
+    /// How long an idle syscall thread looks for work before it sleeps, in microseconds. On a
+    /// machine with one processor it never does.
+    pub spin_us: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            engine: Engine::Auto,
+            entries: 1024,
+            in_flight: 1 << 17,
+            pool_buffers: 1024,
+            pool_buffer_bytes: 4096,
+            threads: 16,
+            pages: 4,
+            spin_us: 20,
+        }
+    }
+}
+
+impl Options {
+    /// The defaults with another engine.
+    pub fn with_engine(engine: Engine) -> Self {
+        Options { engine, ..Options::default() }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), RingError> {
+        let refuse = |option, value: usize, bounds| {
+            Err(RingError::Option { option, value: value as u64, bounds })
+        };
+        if !(1..=32_768).contains(&self.pool_buffers) {
+            return refuse("pool_buffers", self.pool_buffers.into(), "1 to 32768");
+        }
+        if !(64..=1 << 24).contains(&self.pool_buffer_bytes) {
+            return refuse("pool_buffer_bytes", self.pool_buffer_bytes, "64 to 16777216");
+        }
+        if !(1..=32_768).contains(&self.entries) {
+            return refuse("entries", self.entries as usize, "1 to 32768");
+        }
+        if !(1..=1 << 24).contains(&self.in_flight) {
+            return refuse("in_flight", self.in_flight, "1 to 16777216");
+        }
+        if !(1..=64).contains(&self.threads) {
+            return refuse("threads", self.threads, "1 to 64");
+        }
+        if !(1..=512).contains(&self.pages) {
+            return refuse("pages", self.pages, "1 to 512");
+        }
+        Ok(())
+    }
+}
+
+/// Why a ring could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RingError {
+    /// io_uring cannot be used.
+    #[error(
+        "io_uring is not usable here: {step}: {source}; choose the engine `threads` or `auto`, or \
+         allow io_uring (sysctl kernel.io_uring_disabled=0, the container's seccomp profile)"
+    )]
+    Uring {
+        /// What was tried.
+        step: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// No syscall thread can be started.
+    #[error("no syscall thread can be started: {0}; raise the limit of tasks, or choose `direct`")]
+    Threads(#[source] io::Error),
+    /// A descriptor could not be made.
+    #[error("{step}: {source}; raise the limit of open files (ulimit -n)")]
+    Descriptor {
+        /// What was tried.
+        step: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The receive pool could not be mapped.
+    #[error("receive pool of {bytes} bytes: {source}; lower Options::pool_buffers")]
+    Pool {
+        /// Its size in bytes.
+        bytes: usize,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// An option is out of its bounds.
+    #[error("option {option} is {value}; use {bounds}")]
+    Option {
+        /// The field of [`Options`].
+        option: &'static str,
+        /// What it was.
+        value: u64,
+        /// What it may be.
+        bounds: &'static str,
+    },
+    /// No engine has that name.
+    #[error("no engine is called `{name}`; use auto, uring, threads or direct")]
+    Engine {
+        /// The name that was given.
+        name: String,
+    },
+}
+
+/// Which engine serves a ring, and why not another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// What was asked for.
+    pub asked: Engine,
+    /// What serves.
+    pub engine: Engine,
+    /// One line for each thing that is not as it was asked for, or not as fast as it could be.
+    pub notes: Vec<String>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "engine {} (asked for {})", self.engine, self.asked)?;
+        self.notes.iter().try_for_each(|note| write!(f, "; {note}"))
+    }
+}

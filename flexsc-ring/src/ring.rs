@@ -1,0 +1,57 @@
+//! The interface of every engine: submit, reap, wait, cancel.
+
+use std::io;
+use std::time::Duration;
+
+use crate::call::{Call, Cancelled, Completion, PostError, Ticket};
+use crate::fallback::Stats;
+
+/// Posts system calls and collects their results. One thread uses a ring.
+///
+/// The loop is `wait`, `reap`, handle, `submit`, and again. Four methods make a ring; those of this
+/// crate are [`Uring`](crate::Uring), [`Threads`](crate::Threads), [`Direct`](crate::Direct), and
+/// [`AnyRing`](crate::AnyRing) for one of them chosen at run time.
+pub trait Ring<B> {
+    /// Posts a call. It is made, at the latest, in the next [`wait`](Ring::wait); `user` comes back
+    /// in its completions.
+    ///
+    /// # Errors
+    ///
+    /// [`PostError::Full`], [`PostError::Range`]: the call is given back.
+    fn submit(&mut self, call: Call<B>, user: u64) -> Result<Ticket, PostError<B>>;
+
+    /// Hands every completion at hand to `sink`; the number handed out. Never enters the kernel to
+    /// look for more: that is `wait`'s part.
+    fn reap(&mut self, sink: &mut impl FnMut(Completion<B>)) -> usize;
+
+    /// Makes what was posted, then sleeps until there is a completion to reap, a wake, or `until`
+    /// has passed; `None` sleeps for ever (the paper's `flexsc_wait`), zero does not sleep. One
+    /// system call does all of it. It may return early.
+    ///
+    /// # Errors
+    ///
+    /// Only if the kernel refuses the wait itself; calls in flight are not lost.
+    fn wait(&mut self, until: Option<Duration>) -> io::Result<()>;
+
+    /// Asks that a call end before its time. It may lose the race; the completion tells.
+    fn cancel(&mut self, ticket: Ticket) -> Cancelled;
+
+    /// Makes what was posted and collects what has ended, without sleeping.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Ring::wait).
+    fn flush(&mut self) -> io::Result<()> {
+        self.wait(Some(Duration::ZERO))
+    }
+
+    /// The ring's counters; zeros for a ring that keeps none.
+    fn stats(&self) -> Stats {
+        Stats::default()
+    }
+
+    /// Calls whose last completion has not been handed out.
+    fn in_flight(&self) -> usize {
+        self.stats().in_flight()
+    }
+}

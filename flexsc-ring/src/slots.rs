@@ -1,0 +1,249 @@
+//! Calls in flight: one slot each, at an address that never changes.
+
+use std::cell::{Cell, UnsafeCell};
+
+use crate::call::Buffer;
+use crate::op::{Op, Parts};
+use crate::sys::Trap;
+
+/// No slot; ends a list.
+pub(crate) const NONE: u32 = u32::MAX;
+
+const CHUNK_BITS: u32 = 6;
+const CHUNK: u32 = 1 << CHUNK_BITS;
+
+/// Where a call stands; the engines' own bookkeeping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The slot is free.
+    Free,
+    /// With the kernel, or with a syscall thread.
+    Running,
+    /// Waiting for its descriptor.
+    Parked,
+    /// In line to be tried (again).
+    Ready,
+    /// Waiting for a buffer of the pool.
+    Starved,
+}
+
+/// One call in flight.
+///
+/// # Invariants
+///
+/// 1. A slot never moves: chunks are boxed and never shrink.
+/// 2. From `insert` to `take`, `buf` is not touched: `ptr` and `len` were taken from its one
+///    mutable borrow, which logically lasts until then. So whoever runs the call may use them,
+///    whatever the buffer's type does.
+/// 3. `op` is not borrowed mutably while the call is `Running`.
+pub(crate) struct Slot<B> {
+    op: UnsafeCell<Op>,
+    buf: UnsafeCell<Option<B>>,
+    ptr: Cell<*mut u8>,
+    len: Cell<usize>,
+    /// The number given at `submit`.
+    pub(crate) user: Cell<u64>,
+    generation: Cell<u32>,
+    /// Free list, or a list of the engine.
+    pub(crate) next: Cell<u32>,
+    /// Where the call stands.
+    pub(crate) stage: Cell<Stage>,
+    /// See [`Op::is_multishot`].
+    pub(crate) multishot: Cell<bool>,
+    /// A cancellation was asked for while it ran.
+    pub(crate) cancelled: Cell<bool>,
+    /// Engine's mark: its descriptor became ready while it ran (`Direct`, `Threads`), or it only
+    /// polls for readiness (`Uring`).
+    pub(crate) mark: Cell<bool>,
+    /// Engine's mark: it is on its descriptor's list.
+    pub(crate) linked: Cell<bool>,
+    /// Buffer of the pool that it was given, or entry that it is posted in.
+    pub(crate) held: Cell<u16>,
+}
+
+impl<B> Slot<B> {
+    fn empty() -> Self {
+        Slot {
+            op: UnsafeCell::new(Op::Nop),
+            buf: UnsafeCell::new(None),
+            ptr: Cell::new(std::ptr::NonNull::dangling().as_ptr()),
+            len: Cell::new(0),
+            user: Cell::new(0),
+            generation: Cell::new(0),
+            next: Cell::new(NONE),
+            stage: Cell::new(Stage::Free),
+            multishot: Cell::new(false),
+            cancelled: Cell::new(false),
+            mark: Cell::new(false),
+            linked: Cell::new(false),
+            held: Cell::new(0),
+        }
+    }
+
+    /// The call's numbers. Kernel and threads only read what is inside of them while it runs.
+    #[inline]
+    pub(crate) fn op(&self) -> &Op {
+        // SAFETY: slots are used by one thread, and mutable borrows end in the function that
+        // makes them (`op_mut`, `trap`).
+        unsafe { &*self.op.get() }
+    }
+
+    /// The call's numbers, to change while it is not running.
+    pub(crate) fn with_op_mut<R>(&self, change: impl FnOnce(&mut Op) -> R) -> R {
+        debug_assert_ne!(self.stage.get(), Stage::Running);
+        // SAFETY: not running, by (3) and by use; the borrow ends here.
+        change(unsafe { &mut *self.op.get() })
+    }
+
+    /// The range of the buffer that the call moves.
+    #[inline]
+    pub(crate) fn range(&self) -> (*mut u8, usize) {
+        (self.ptr.get(), self.len.get())
+    }
+
+    /// Sets the memory of a receive.
+    pub(crate) fn set_range(&self, ptr: *mut u8, len: usize) {
+        self.ptr.set(ptr);
+        self.len.set(len);
+    }
+
+    /// The call as number and arguments, to be made while it is `Running`.
+    pub(crate) fn trap(&self) -> Trap {
+        let (ptr, len) = self.range();
+        // SAFETY: valid by (1); not borrowed, as one thread uses the slot and `op` returns no
+        // borrow that is held over a call to `trap`.
+        unsafe { Op::trap(self.op.get(), ptr, len) }
+    }
+}
+
+/// All calls in flight of one ring.
+pub(crate) struct Slots<B> {
+    chunks: Vec<Box<[Slot<B>]>>,
+    free: u32,
+    live: usize,
+    limit: usize,
+}
+
+impl<B: Buffer> Slots<B> {
+    /// Room for `limit` calls at once; memory is taken as it is needed.
+    pub(crate) fn new(limit: usize) -> Self {
+        let limit = limit.clamp(1, NONE as usize - 2 * CHUNK as usize);
+        Slots { chunks: Vec::new(), free: NONE, live: 0, limit }
+    }
+
+    /// Calls in flight.
+    #[inline]
+    pub(crate) fn live(&self) -> usize {
+        self.live
+    }
+
+    /// No further call fits.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.live >= self.limit
+    }
+
+    /// The bound given to `new`.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Slots ever used: indices are below this.
+    pub(crate) fn span(&self) -> u32 {
+        self.chunks.len() as u32 * CHUNK
+    }
+
+    #[inline]
+    pub(crate) fn at(&self, index: u32) -> &Slot<B> {
+        &self.chunks[(index >> CHUNK_BITS) as usize][(index & (CHUNK - 1)) as usize]
+    }
+
+    /// The slot's name while this call is in it.
+    #[inline]
+    pub(crate) fn ticket(&self, index: u32) -> u64 {
+        u64::from(self.at(index).generation.get()) << 32 | u64::from(index)
+    }
+
+    /// The slot of a ticket whose call is still in flight.
+    #[inline]
+    pub(crate) fn find(&self, ticket: u64) -> Option<u32> {
+        let index = ticket as u32;
+        let known = index < self.span()
+            && self.at(index).generation.get() == (ticket >> 32) as u32
+            && self.at(index).stage.get() != Stage::Free;
+        known.then_some(index)
+    }
+
+    /// A ticket that this table has given out at some time.
+    pub(crate) fn knows(&self, ticket: u64) -> bool {
+        let index = ticket as u32;
+        index < self.span() && (ticket >> 32) as u32 <= self.at(index).generation.get()
+    }
+
+    /// Puts a call into a slot. The caller has asked `is_full`.
+    pub(crate) fn insert(&mut self, parts: Parts<B>, user: u64) -> u32 {
+        if self.free == NONE {
+            self.grow();
+        }
+        let index = self.free;
+        let slot = self.at(index);
+        let Parts { op, buf, start, end } = parts;
+        slot.multishot.set(op.is_multishot());
+        // SAFETY: the slot is free, so nothing points into it.
+        unsafe {
+            *slot.op.get() = op;
+            *slot.buf.get() = buf;
+        }
+        // SAFETY: as above. From here on `buf` is left alone until `take` (2).
+        let bytes = match unsafe { &mut *slot.buf.get() } {
+            Some(buf) => buf.as_mut().get_mut(start..end),
+            None => None,
+        };
+        let (ptr, len) = bytes.map_or((std::ptr::dangling_mut(), 0), |b| (b.as_mut_ptr(), b.len()));
+        slot.set_range(ptr, len);
+        slot.user.set(user);
+        slot.stage.set(Stage::Ready);
+        slot.cancelled.set(false);
+        slot.mark.set(false);
+        slot.linked.set(false);
+        let next = slot.next.replace(NONE);
+        self.free = next;
+        self.live += 1;
+        index
+    }
+
+    fn grow(&mut self) {
+        let first = self.span();
+        let chunk: Box<[Slot<B>]> = (0..CHUNK).map(|_| Slot::empty()).collect();
+        for (i, slot) in chunk.iter().enumerate() {
+            let next = first + i as u32 + 1;
+            slot.next.set(if i as u32 + 1 == CHUNK { NONE } else { next });
+        }
+        self.chunks.push(chunk);
+        self.free = first;
+    }
+
+    /// Takes the call out of its slot, after its last result: nothing points into it any more.
+    #[inline]
+    pub(crate) fn take(&mut self, index: u32) -> (Op, Option<B>) {
+        let slot = &self.chunks[(index >> CHUNK_BITS) as usize][(index & (CHUNK - 1)) as usize];
+        // SAFETY: whoever ran the call has ended it; the borrow that `insert` began ends here.
+        let parts = unsafe {
+            let op = std::mem::replace(&mut *slot.op.get(), Op::Nop);
+            (op, (*slot.buf.get()).take())
+        };
+        slot.stage.set(Stage::Free);
+        slot.generation.set(slot.generation.get().wrapping_add(1));
+        slot.next.set(self.free);
+        self.free = index;
+        self.live -= 1;
+        parts
+    }
+
+    /// Gives up the memory of all slots for ever, because somebody may still write into it.
+    pub(crate) fn leak(&mut self) {
+        std::mem::forget(std::mem::take(&mut self.chunks));
+        self.free = NONE;
+        self.live = 0;
+    }
+}

@@ -1,0 +1,247 @@
+//! The one file that enters the kernel.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A system call, ready to be made: number and arguments.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trap {
+    /// The call's number, or [`NOTHING`].
+    pub(crate) number: u16,
+    /// The result is a new descriptor.
+    pub(crate) makes_fd: bool,
+    /// The arguments.
+    pub(crate) args: [u64; 6],
+}
+
+/// The number of the call that does nothing.
+pub(crate) const NOTHING: u16 = u16::MAX;
+
+/// Makes a system call; a failure is its negated `errno`, as the kernel has it.
+///
+/// # Safety
+///
+/// As the call itself: pointers among the arguments must be valid for what the call does.
+pub(crate) unsafe fn trap(number: u16, args: &[u64; 6]) -> i64 {
+    if number == NOTHING {
+        return 0;
+    }
+    let [a, b, c, d, e, f] = *args;
+    // SAFETY: passed on to the caller.
+    let ret = unsafe { libc::syscall(libc::c_long::from(number), a, b, c, d, e, f) };
+    if ret == -1 { -i64::from(errno()) } else { ret }
+}
+
+fn errno() -> i32 {
+    io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// The error that a negated `errno` stands for.
+pub(crate) fn error_of(ret: i64) -> io::Error {
+    io::Error::from_raw_os_error(i32::try_from(-ret).unwrap_or(libc::EIO))
+}
+
+fn check(ret: libc::c_int) -> io::Result<libc::c_int> {
+    if ret < 0 { Err(io::Error::last_os_error()) } else { Ok(ret) }
+}
+
+/// Takes ownership of a descriptor that a system call has just made.
+pub(crate) fn adopt(ret: i64) -> OwnedFd {
+    // SAFETY: called only with the result of accept4 or openat2, which nobody else owns.
+    unsafe { OwnedFd::from_raw_fd(ret as RawFd) }
+}
+
+/// A new event descriptor.
+pub(crate) fn eventfd() -> io::Result<OwnedFd> {
+    // SAFETY: no pointers.
+    let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+    Ok(adopt(i64::from(fd)))
+}
+
+/// Adds one to an event descriptor. It is never read: watchers are edge-triggered, and the counter
+/// holds 2^64 - 2 additions.
+pub(crate) fn signal(event: &OwnedFd) {
+    let one = 1u64.to_ne_bytes();
+    // SAFETY: `one` is eight readable bytes.
+    let _ = unsafe { libc::write(event.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+}
+
+/// A new epoll descriptor.
+pub(crate) fn epoll_create() -> io::Result<OwnedFd> {
+    // SAFETY: no pointers.
+    let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+    Ok(adopt(i64::from(fd)))
+}
+
+/// Changes what `epoll` watches.
+pub(crate) fn epoll_ctl(
+    epoll: &OwnedFd,
+    op: i32,
+    fd: RawFd,
+    events: u32,
+    data: u64,
+) -> io::Result<()> {
+    let mut event = libc::epoll_event { events, u64: data };
+    // SAFETY: `event` outlives the call.
+    check(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), op, fd, &mut event) }).map(drop)
+}
+
+/// Waits for events; `None` waits for ever. A signal ends the wait without an event.
+pub(crate) fn epoll_wait(
+    epoll: &OwnedFd,
+    events: &mut Vec<libc::epoll_event>,
+    timeout: Option<Duration>,
+) -> io::Result<()> {
+    static OLD_KERNEL: AtomicBool = AtomicBool::new(false);
+    events.clear();
+    let room = events.capacity().min(1024) as libc::c_int;
+    let fd = epoll.as_raw_fd();
+    let exact = timeout.filter(|t| t.subsec_nanos() % 1_000_000 != 0);
+    let n = match exact {
+        Some(t) if !OLD_KERNEL.load(Ordering::Relaxed) => {
+            let spec = libc::timespec {
+                tv_sec: t.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+                tv_nsec: t.subsec_nanos().into(),
+            };
+            let none = std::ptr::null::<libc::sigset_t>();
+            // SAFETY: `events` has `room` entries of space, `spec` outlives the call.
+            unsafe {
+                libc::syscall(libc::SYS_epoll_pwait2, fd, events.as_mut_ptr(), room, &spec, none, 0)
+                    as libc::c_int
+            }
+        }
+        _ => {
+            let ms = timeout.map_or(-1, |t| {
+                let up = t.as_millis() + u128::from(t.subsec_nanos() % 1_000_000 != 0);
+                libc::c_int::try_from(up).unwrap_or(libc::c_int::MAX)
+            });
+            // SAFETY: `events` has `room` entries of space.
+            unsafe { libc::epoll_wait(fd, events.as_mut_ptr(), room, ms) }
+        }
+    };
+    if n < 0 {
+        let error = io::Error::last_os_error();
+        return match error.raw_os_error() {
+            Some(libc::EINTR) => Ok(()),
+            Some(libc::ENOSYS) if exact.is_some() && !OLD_KERNEL.swap(true, Ordering::Relaxed) => {
+                epoll_wait(epoll, events, timeout)
+            }
+            _ => Err(error),
+        };
+    }
+    // SAFETY: the kernel has filled `n <= room <= capacity` entries.
+    unsafe { events.set_len(n as usize) };
+    Ok(())
+}
+
+/// Makes a descriptor non-blocking.
+pub(crate) fn set_nonblocking(fd: RawFd) -> io::Result<()> {
+    // SAFETY: no pointers.
+    let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+    if flags & libc::O_NONBLOCK != 0 {
+        return Ok(());
+    }
+    // SAFETY: no pointers.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) }).map(drop)
+}
+
+/// Makes a descriptor non-blocking if it is a socket that is not. Errors show when it is used.
+pub(crate) fn make_socket_nonblocking(fd: RawFd) {
+    // SAFETY: no pointers.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    if flags >= 0 && flags & libc::O_NONBLOCK == 0 && socket_type(fd).is_ok() {
+        let _ = set_nonblocking(fd);
+    }
+}
+
+/// `SO_TYPE` of a socket, such as `SOCK_STREAM`; an error if `fd` is no socket.
+pub(crate) fn socket_type(fd: RawFd) -> io::Result<i32> {
+    let mut kind: libc::c_int = 0;
+    let mut len = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: `kind` and `len` outlive the call and have the sizes that it expects.
+    check(unsafe {
+        let kind = (&raw mut kind).cast();
+        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_TYPE, kind, &mut len)
+    })?;
+    Ok(kind)
+}
+
+/// Enters an io_uring: submits, and waits for `want` completions, at most for `timeout`.
+/// `ring` is a descriptor, or the index of a registered one with `REGISTERED_RING` in `flags`.
+pub(crate) fn uring_enter(
+    ring: RawFd,
+    submit: u32,
+    want: u32,
+    flags: u32,
+    timeout: Option<Duration>,
+) -> io::Result<u32> {
+    #[repr(C)]
+    struct Arg {
+        sigmask: u64,
+        sigmask_size: u32,
+        min_wait_us: u32,
+        timespec: u64,
+    }
+    #[repr(C)]
+    struct Timespec {
+        secs: i64,
+        nanos: i64,
+    }
+    let number = libc::SYS_io_uring_enter;
+    let ret = match timeout {
+        None => {
+            let none = std::ptr::null::<u8>();
+            // SAFETY: no argument structure; the entries were pushed under their own contract.
+            unsafe { libc::syscall(number, ring, submit, want, flags, none, 0) }
+        }
+        Some(t) => {
+            let secs = t.as_secs().try_into().unwrap_or(i64::MAX);
+            let spec = Timespec { secs, nanos: t.subsec_nanos().into() };
+            let timespec = (&raw const spec).expose_provenance() as u64;
+            let arg = Arg { sigmask: 0, sigmask_size: 0, min_wait_us: 0, timespec };
+            let flags = flags | io_uring::EnterFlags::EXT_ARG.bits();
+            // SAFETY: `arg` and `spec` outlive the call.
+            unsafe { libc::syscall(number, ring, submit, want, flags, &arg, size_of::<Arg>()) }
+        }
+    };
+    if ret < 0 { Err(io::Error::last_os_error()) } else { Ok(ret as u32) }
+}
+
+/// Registers an io_uring's own descriptor with this thread; gives the index to enter it by.
+pub(crate) fn register_ring_fd(ring: RawFd) -> io::Result<RawFd> {
+    const REGISTER_RING_FDS: u32 = 20;
+    #[repr(C)]
+    struct Update {
+        offset: u32,
+        reserved: u32,
+        data: u64,
+    }
+    let mut update = Update { offset: u32::MAX, reserved: 0, data: ring as u64 };
+    // SAFETY: `update` outlives the call and has the layout of `io_uring_rsrc_update`.
+    let ret = unsafe {
+        libc::syscall(libc::SYS_io_uring_register, ring, REGISTER_RING_FDS, &mut update, 1)
+    };
+    if ret < 0 { Err(io::Error::last_os_error()) } else { Ok(update.offset as RawFd) }
+}
+
+/// `uname -r`.
+pub(crate) fn kernel_release() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
+}
+
+/// Closes a descriptor whose call nobody waits for any more.
+pub(crate) fn close_raw(fd: i64) {
+    drop(adopt(fd));
+}
+
+/// Keeps signals away from this thread, so that the program's own threads get them.
+pub(crate) fn block_signals() {
+    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigfillset` initialises the set that `pthread_sigmask` reads.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), std::ptr::null_mut());
+    }
+}

@@ -1,0 +1,176 @@
+//! A ring under test: posts a call, and waits for completions with a bound on the time.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use flexsc_ring::{AnyRing, Call, Completion, Engine, Options, Ring, RingError, Ticket, Value};
+
+/// How long a test waits for what must come.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+/// How long a test waits for what must not come.
+pub(crate) const A_MOMENT: Duration = Duration::from_millis(30);
+
+pub(crate) type Buf = Vec<u8>;
+pub(crate) type Done = Completion<Buf>;
+
+/// A ring and the completions that it gave.
+pub(crate) struct Bench {
+    pub(crate) ring: AnyRing<Buf>,
+    pub(crate) done: VecDeque<Done>,
+}
+
+/// Runs a test on one engine; says so if the machine cannot.
+pub(crate) fn on(options: &Options, test: impl FnOnce(&mut Bench)) {
+    match AnyRing::new(options) {
+        Ok(ring) => test(&mut Bench { ring, done: VecDeque::new() }),
+        Err(error @ RingError::Uring { .. }) => eprintln!("skipped: {error}"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Makes a test for each engine out of a function over a [`Bench`].
+#[macro_export]
+macro_rules! on_every_engine {
+    ($($(#[$meta:meta])* fn $name:ident($bench:ident) $body:block)*) => {$(
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            fn test($bench: &mut $crate::support::Bench) $body
+
+            $(#[$meta])*
+            #[test]
+            fn direct() {
+                $crate::support::on(&$crate::support::options(flexsc_ring::Engine::Direct), test);
+            }
+
+            $(#[$meta])*
+            #[test]
+            fn threads() {
+                $crate::support::on(&$crate::support::options(flexsc_ring::Engine::Threads), test);
+            }
+
+            $(#[$meta])*
+            #[test]
+            fn uring() {
+                $crate::support::on(&$crate::support::options(flexsc_ring::Engine::Uring), test);
+            }
+        }
+    )*};
+}
+
+/// Small pool, so that tests can empty it.
+pub(crate) fn options(engine: Engine) -> Options {
+    Options { pool_buffers: 16, pool_buffer_bytes: 1024, ..Options::with_engine(engine) }
+}
+
+impl Bench {
+    /// Posts a call.
+    pub(crate) fn post(&mut self, call: Call<Buf>, user: u64) -> Ticket {
+        self.ring.submit(call, user).expect("there is room")
+    }
+
+    /// One turn: waits, at most for `until`, and collects.
+    pub(crate) fn turn(&mut self, until: Duration) {
+        self.ring.wait(Some(until)).expect("the wait works");
+        let done = &mut self.done;
+        self.ring.reap(&mut |completion| done.push_back(completion));
+    }
+
+    /// The next completion.
+    pub(crate) fn next(&mut self) -> Done {
+        let deadline = Instant::now() + SOON;
+        while self.done.is_empty() {
+            assert!(Instant::now() < deadline, "a completion comes: {}", self.ring.stats());
+            self.turn(Duration::from_millis(100));
+        }
+        self.done.pop_front().expect("not empty")
+    }
+
+    /// The next completion of one call; those of others stay.
+    pub(crate) fn next_of(&mut self, user: u64) -> Done {
+        let deadline = Instant::now() + SOON;
+        loop {
+            if let Some(at) = self.done.iter().position(|done| done.user == user) {
+                return self.done.remove(at).expect("found");
+            }
+            assert!(Instant::now() < deadline, "completion {user}: {}", self.ring.stats());
+            self.turn(Duration::from_millis(100));
+        }
+    }
+
+    /// No completion comes for a while.
+    pub(crate) fn expect_silence(&mut self) {
+        let deadline = Instant::now() + A_MOMENT;
+        while Instant::now() < deadline {
+            self.turn(Duration::from_millis(5));
+        }
+        assert!(self.done.is_empty(), "nothing more comes, but {:?}", self.done);
+    }
+
+    /// Posts a call and awaits its one completion.
+    pub(crate) fn call(&mut self, call: Call<Buf>) -> Done {
+        const USER: u64 = 1 << 60;
+        self.post(call, USER);
+        let done = self.next_of(USER);
+        assert!(!done.more);
+        done
+    }
+
+    /// As `call`, for a call that must succeed.
+    pub(crate) fn value(&mut self, call: Call<Buf>) -> Value<Buf> {
+        self.call(call).result.expect("the call succeeds")
+    }
+}
+
+/// The bytes of a receive.
+pub(crate) fn received(done: Done) -> Vec<u8> {
+    match done.result {
+        Ok(Value::Received(buf)) => buf.to_vec(),
+        other => panic!("not bytes: {other:?}"),
+    }
+}
+
+/// The number and the buffer of a transfer.
+pub(crate) fn moved(done: Done) -> (usize, Buf) {
+    match done.result {
+        Ok(Value::Moved { n, buf }) => (n, buf),
+        other => panic!("not moved: {other:?}"),
+    }
+}
+
+/// The connection of an accept.
+pub(crate) fn accepted(done: Done) -> OwnedFd {
+    match done.result {
+        Ok(Value::Accepted(fd)) => fd,
+        other => panic!("not a connection: {other:?}"),
+    }
+}
+
+/// The `errno` of a failure.
+pub(crate) fn errno(done: &Done) -> i32 {
+    match &done.result {
+        Err(failure) => failure.error.raw_os_error().expect("from the kernel"),
+        Ok(value) => panic!("did not fail: {value:?}"),
+    }
+}
+
+/// A listener on a free port.
+pub(crate) fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").expect("a free port")
+}
+
+/// Connects to a listener.
+pub(crate) fn connect(to: &TcpListener) -> TcpStream {
+    let stream = TcpStream::connect(to.local_addr().expect("bound")).expect("connects");
+    stream.set_read_timeout(Some(SOON)).expect("a timeout");
+    stream
+}
+
+/// True for a read that found nothing in time.
+pub(crate) fn timed_out(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
