@@ -1,1 +1,1 @@
-
+//! Tests of scg-analysis: the front-end, lifetimes, the solver, the map, the command.

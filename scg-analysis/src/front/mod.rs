@@ -1,0 +1,3 @@
+//! What does the source say that matters here? One module a language.
+
+pub mod rust;
