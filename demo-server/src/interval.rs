@@ -1,9 +1,10 @@
 //! Medians, their bootstrap intervals, and ratios of paired measurements.
 //!
-//! Pure: samples in, numbers out; the resampling is seeded, so the same samples always give the same interval.
-//! The interval is Efron's percentile bootstrap (Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993,
-//! §13.3): resample with replacement, take the statistic, read off the 2.5 % and the 97.5 % quantile. With few samples it is
-//! too narrow rather than too wide, so an interval over fewer than [`FEW`] samples is the range of all of them.
+//! Pure: samples in, numbers out; the resampling is seeded, so the same samples always give the
+//! same interval. The interval is Efron's percentile bootstrap (Efron and Tibshirani, *An
+//! Introduction to the Bootstrap*, 1993, §13.3): resample with replacement, take the statistic,
+//! read off the 2.5 % and the 97.5 % quantile. With few samples it is too narrow rather than too
+//! wide, so an interval over fewer than [`FEW`] samples is the range of all of them.
 
 /// Below this many samples the interval is their whole range: resampling so few says nothing more.
 pub const FEW: usize = 6;
@@ -24,12 +25,14 @@ pub struct Interval {
     pub n: usize,
 }
 
-/// The middle of `samples`, the mean of the two middle ones if their number is even. `None` if there are none, or if one is not a finite number.
+/// The middle of `samples`, the mean of the two middle ones if their number is even. `None` if
+/// there are none, or if one is not a finite number.
 pub fn median(samples: &[f64]) -> Option<f64> {
     middle(&sorted(samples)?)
 }
 
-/// The median of `samples` with a 95 % bootstrap interval. The same samples and the same `seed` give the same answer.
+/// The median of `samples` with a 95 % bootstrap interval. The same samples and the same `seed`
+/// give the same answer.
 ///
 /// ```
 /// let interval = demo_server::interval::bootstrap(&[9.0, 10.0, 11.0, 10.5, 9.5, 10.0, 10.2], 1).unwrap();
@@ -56,8 +59,8 @@ pub fn bootstrap(samples: &[f64], seed: u64) -> Option<Interval> {
 
 /// One block of four measurements, made in the order A, B, B, A.
 ///
-/// What drifts evenly while a block runs (a warming machine, a neighbour waking up) raises one of its two ratios and
-/// lowers the other by as much, so their middle does not move.
+/// What drifts evenly while a block runs (a warming machine, a neighbour waking up) raises one of
+/// its two ratios and lowers the other by as much, so their middle does not move.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Abba {
     /// The first and the last measurement.
@@ -78,7 +81,8 @@ impl Abba {
     }
 }
 
-/// The median ratio A / B over the pairs of `blocks`, with its interval. `None` without blocks, or if a measurement of B is zero.
+/// The median ratio A / B over the pairs of `blocks`, with its interval. `None` without blocks, or
+/// if a measurement of B is zero.
 pub fn paired_ratio(blocks: &[Abba], seed: u64) -> Option<Interval> {
     let ratios: Vec<f64> = blocks.iter().flat_map(Abba::ratios).collect();
     bootstrap(&ratios, seed)
@@ -108,7 +112,8 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
     sorted[rank]
 }
 
-/// Steele, Lea and Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014: enough to resample, and five lines.
+/// Steele, Lea and Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014: enough to
+/// resample, and five lines.
 struct SplitMix64(u64);
 
 impl SplitMix64 {

@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM as a question that can be asked, so that servers are stopped and files removed before we go.
+//! Ctrl-C and SIGTERM as a question that can be asked, so that servers are stopped and files
+//! removed before we go.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,8 @@ const STEP: Duration = Duration::from_millis(10);
 pub(super) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// From now on the first SIGINT or SIGTERM is a question, and the second ends the process at once.
+    /// From now on the first SIGINT or SIGTERM is a question, and the second ends the process at
+    /// once.
     pub(super) fn install() -> anyhow::Result<Interrupt> {
         let flag = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {

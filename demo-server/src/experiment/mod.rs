@@ -13,6 +13,7 @@
 //! | `report` | how are figures written down? |
 //! | `progress` | how far are we? |
 //! | `scratch` | where do files go that must not stay? |
+//! | `sys` | the system calls |
 //! | `interrupt` | has somebody pressed Ctrl-C? |
 
 mod interrupt;
@@ -24,6 +25,7 @@ mod progress;
 mod report;
 mod scratch;
 mod servers;
+mod sys;
 mod usage;
 mod window;
 mod wrk;
@@ -33,10 +35,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 
-use crate::load::sys;
+use crate::load::sys::{allowed_cpus, pin_this_thread};
 use interrupt::Interrupt;
 pub use paired::{Comparison, Finding, Measurement, Paired};
+pub use process::Process;
 pub use report::{Better, Ratio, Report, Row};
+pub use sys::Ended;
+pub use usage::{Accountant, Sample};
 pub use wrk::{WrkError, WrkReport};
 
 /// The command line of `demo-server experiment`.
@@ -62,7 +67,8 @@ pub struct ExperimentArgs {
 /// The experiments there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Name {
-    /// 1 KiB files over keep-alive connections: this server, nginx, h2o, and this server without its mechanisms
+    /// 1 KiB files over keep-alive connections: this server, nginx, h2o, and this server without
+    /// its mechanisms
     Nginx,
 }
 
@@ -81,21 +87,20 @@ struct Outcome {
     failure: Option<String>,
 }
 
-/// Runs an experiment: prints its table, writes its JSON, and fails if it could not be carried out or met an error.
+/// Runs an experiment: prints its table, writes its JSON, and fails if it could not be carried out
+/// or met an error.
 pub fn run(args: &ExperimentArgs) -> anyhow::Result<ExitCode> {
-    let cpus = sys::allowed_cpus().context("cannot read which CPUs this process may use")?;
+    let cpus = allowed_cpus().context("cannot read which CPUs this process may use")?;
     let first = cpus.first().copied().unwrap_or(0);
-    let setup = Setup {
-        quick: args.quick,
-        server_cpu: args.server_cpu.unwrap_or(first),
-        load_cpu: args.load_cpu.unwrap_or(cpus.last().copied().unwrap_or(first)),
-        interrupt: Interrupt::install()?,
-    };
-    for cpu in [setup.server_cpu, setup.load_cpu] {
+    let server_cpu = args.server_cpu.unwrap_or(first);
+    let load_cpu = args.load_cpu.unwrap_or(cpus.last().copied().unwrap_or(first));
+    for cpu in [server_cpu, load_cpu] {
         ensure!(cpus.contains(&cpu), "this process may not run on CPU {cpu}; choose from {cpus:?}");
     }
+    let interrupt = Interrupt::install()?;
+    let setup = Setup { quick: args.quick, server_cpu, load_cpu, interrupt };
     // This process mostly sleeps; where it does not, it must not do so beside the server.
-    sys::pin_this_thread(&[setup.load_cpu]).context("cannot leave the server's CPU")?;
+    pin_this_thread(&[setup.load_cpu]).context("cannot leave the server's CPU")?;
     let outcome = match args.name {
         Name::Nginx => nginx::run(&setup)?,
     };

@@ -1,8 +1,11 @@
-//! What does a small request cost in nginx, in this server, and in this server without its mechanisms?
+//! What does a small request cost in nginx, in this server, and in this server without its
+//! mechanisms?
 //!
-//! A closed loop over kept-alive connections asks for one file of 1 KiB (FlexSC §6.2.1 with `ab`). Every server has one thread of work on
-//! one CPU, and the load has another. They all run the whole time, and one is under load at a time, in A/B/B/A blocks.
+//! A closed loop over kept-alive connections asks for one file of 1 KiB (FlexSC §6.2.1 with `ab`).
+//! Every server has one thread of work on one CPU, and the load has another. They all run the whole
+//! time, and one is under load at a time, in A/B/B/A blocks.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -12,7 +15,7 @@ use super::process::find_program;
 use super::progress::Progress;
 use super::report::{Better, Report};
 use super::scratch::Scratch;
-use super::servers::{H2O, LIGHTTPD, NGINX, Place, Server, free_addresses};
+use super::servers::{H2O, LIGHTTPD, NGINX, NGINX_COPY, Place, Server, free_addresses};
 use super::window::{Bench, LATENCY_P99, Load, PER_CPU_SECOND};
 use super::{Outcome, Setup};
 
@@ -48,13 +51,15 @@ const URING: &[&str] = &[
     "eager",
 ];
 
-/// The servers, in the order they are started. The first two are needed, the others are notes where they don't run.
-static SERVERS: [(&str, Server); 7] = [
+/// The servers, in the order they are started. The first two are needed, the others are notes where
+/// they don't run.
+static SERVERS: [(&str, Server); 8] = [
     (OURS, Server::Ours(&[])),
     ("nginx", Server::Peer(&NGINX)),
     (AGAIN, Server::Ours(&[])),
     (OFF_DIRECT, Server::Ours(DIRECT)),
     (OFF_URING, Server::Ours(URING)),
+    ("nginx-copy", Server::Peer(&NGINX_COPY)),
     ("h2o", Server::Peer(&H2O)),
     ("lighttpd", Server::Peer(&LIGHTTPD)),
 ];
@@ -71,11 +76,13 @@ const OVERHEAD: Duration = Duration::from_millis(60);
 const DISTURBING: f64 = 0.01;
 /// A null further from 1 than this says how little the other ratios mean.
 const NULL_TOLERANCE: f64 = 0.03;
+/// Servers that wait for their CPU for more than this part of the time were not alone on it.
+const CROWDED: f64 = 0.03;
 /// A server below this share of its CPU waited for the load.
 const SATURATED: f64 = 0.9;
 
 /// Ratios over requests per CPU second, and one over latency.
-const FINDINGS: [Finding; 10] = [
+const FINDINGS: [Finding; 11] = [
     rate("ours_vs_nginx", OURS, "nginx", None),
     rate("ours_vs_nginx_64", OURS, "nginx", Some(64)),
     rate("ours_vs_nginx_256", OURS, "nginx", Some(256)),
@@ -83,6 +90,7 @@ const FINDINGS: [Finding; 10] = [
     rate("on_vs_off", OURS, OFF_DIRECT, None),
     rate("on_vs_off_uring", OURS, OFF_URING, None),
     rate("ring_vs_epoll", OFF_URING, OFF_DIRECT, None),
+    rate("ours_vs_nginx_copy", OURS, "nginx-copy", None),
     rate("ours_vs_h2o", OURS, "h2o", None),
     rate("ours_vs_lighttpd", OURS, "lighttpd", None),
     Finding {
@@ -103,7 +111,7 @@ const fn rate(id: &'static str, of: &'static str, to: &'static str, x: Option<u6
 pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
     let begun = Instant::now();
     let mut report = Report::measured("nginx");
-    if NGINX.program().is_none() {
+    if NGINX.path().is_none() {
         let missing = "nginx is not installed, so there is nothing to compare with: apt-get install nginx wrk";
         report.note(missing);
         return Ok(Outcome { report, failure: Some(missing.into()) });
@@ -114,11 +122,14 @@ pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
     };
     let window = Duration::from_secs(if setup.quick { 1 } else { 2 });
     describe(&mut report, setup, &load, window);
-    // Declared before the servers, and so removed after they have ended.
     let scratch = Scratch::new().context("cannot make a temporary directory")?;
+    let root = scratch.dir("root")?;
+    let body: Vec<u8> = (0..BYTES).map(|at| b"0123456789abcdef"[at % 16]).collect();
+    std::fs::write(root.join(FILE), &body)?;
+    let path = format!("/{FILE}");
     let mut bench =
-        Bench::new(load, setup.load_cpu, &format!("/{FILE}"), window, setup.interrupt.clone())?;
-    start(&mut bench, &scratch, setup, &mut report)?;
+        Bench::new(load, setup.load_cpu, &path, window, setup.interrupt.clone(), scratch)?;
+    start(&mut bench, &root, &body, setup, &mut report)?;
     let blocks = plan(setup.quick, |name| bench.has(name));
     bench.warm_up(256, Duration::from_millis(if setup.quick { 200 } else { 1000 }))?;
 
@@ -168,33 +179,36 @@ fn describe(report: &mut Report, setup: &Setup, load: &Load, window: Duration) {
     }
     let versions: Vec<String> =
         [&NGINX, &H2O, &LIGHTTPD].iter().filter_map(|peer| peer.version()).collect();
-    report.note(format!("peers: {}", versions.join("; ")));
+    report.note(format!(
+        "peers: {}; nginx sends files as Debian sets it up (sendfile, tcp_nopush), nginx-copy reads and writes them",
+        versions.join("; ")
+    ));
 }
 
 /// Starts every server that can be.
 fn start(
     bench: &mut Bench,
-    scratch: &Scratch,
+    root: &Path,
+    body: &[u8],
     setup: &Setup,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let root = scratch.dir("root")?;
-    let body: Vec<u8> = (0..BYTES).map(|at| b"0123456789abcdef"[at % 16]).collect();
-    std::fs::write(root.join(FILE), &body)?;
     let addresses = free_addresses(SERVERS.len()).context("no free ports")?;
     for (index, ((name, server), addr)) in SERVERS.into_iter().zip(addresses).enumerate() {
-        if setup.quick && name == LIGHTTPD.name {
+        if setup.quick && name == LIGHTTPD.program {
             continue;
         }
         if let Server::Peer(peer) = server
-            && peer.program().is_none()
+            && peer.path().is_none()
         {
-            report
-                .note(format!("{name} is not installed and was left out: apt-get install {name}"));
+            report.note(format!(
+                "{name} is not installed and was left out: apt-get install {}",
+                peer.program
+            ));
             continue;
         }
-        let place = Place { root: &root, addr, cpu: setup.server_cpu };
-        match bench.add(name, server, &place, scratch, &body) {
+        let place = Place { root, addr, cpu: setup.server_cpu };
+        match bench.add(name, server, &place, body) {
             Err(error) if index >= NEEDED => {
                 setup.interrupt.check()?;
                 report.note(format!("{name} was left out: {error:#}"));
@@ -219,7 +233,8 @@ fn plan(quick: bool, runs: impl Fn(&str) -> bool) -> Vec<Comparison> {
         blocks.extend(at(OURS, "nginx", both));
         blocks.extend(at(OURS, OFF_URING, &[256]));
         blocks.extend(at(OFF_URING, OFF_DIRECT, &[256]));
-        blocks.extend(at(OURS, "h2o", both));
+        blocks.extend(at(OURS, "nginx-copy", &[256]));
+        blocks.extend(at(OURS, "h2o", &[256]));
     } else {
         for _ in 0..3 {
             blocks.extend(at(OURS, "nginx", both));
@@ -228,11 +243,12 @@ fn plan(quick: bool, runs: impl Fn(&str) -> bool) -> Vec<Comparison> {
                 (OURS, OFF_DIRECT),
                 (OURS, OFF_URING),
                 (OFF_URING, OFF_DIRECT),
+                (OURS, "nginx-copy"),
                 (OURS, "h2o"),
+                (OURS, "lighttpd"),
             ];
             blocks.extend(others.iter().flat_map(|&(of, to)| at(of, to, both)));
             blocks.extend(at(OURS, "nginx", both));
-            blocks.extend(at(OURS, "lighttpd", both));
         }
     }
     blocks.retain(|block| runs(block.of) && runs(block.to));
@@ -264,6 +280,20 @@ fn conclude(report: &mut Report, paired: &Paired, bench: &Bench) {
         );
         report.note(note);
     }
+    let crowded = bench.waited.0 / bench.waited.1.max(f64::MIN_POSITIVE);
+    if crowded > CROWDED {
+        report.note(format!(
+            "other processes had the servers' CPU for {:.0} % of the measured time: repeat this on a quiet machine",
+            crowded * 100.0
+        ));
+    } else {
+        note_unsaturated(report);
+    }
+    bench.faults.iter().for_each(|fault| report.note(format!("error: {fault}")));
+}
+
+/// Names the servers that waited for the load.
+fn note_unsaturated(report: &mut Report) {
     let idle: Vec<String> = report
         .rows
         .iter()
@@ -276,5 +306,4 @@ fn conclude(report: &mut Report, paired: &Paired, bench: &Bench) {
             idle.join(", ")
         ));
     }
-    bench.faults.iter().for_each(|fault| report.note(format!("error: {fault}")));
 }

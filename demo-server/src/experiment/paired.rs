@@ -1,7 +1,9 @@
-//! Blocks of four measurements in the order A, B, B, A, every other one B, A, A, B, and what follows from them.
+//! Blocks of four measurements in the order A, B, B, A, every other one B, A, A, B, and what
+//! follows from them.
 //!
-//! Pure but for the closure that measures. Two windows that are compared are always neighbours in time, each stands first as
-//! often as second, and a value of a comparison is never set against one of another.
+//! Pure but for the closure that measures. Two windows that are compared are always neighbours in
+//! time, each stands first as often as second, and a value of a comparison is never set against one
+//! of another.
 
 use crate::interval::{Abba, Interval, bootstrap, paired_ratio};
 
@@ -62,7 +64,8 @@ struct Block {
 }
 
 impl Paired {
-    /// Measures one block with `measure`, which is told the configuration and the point. An error ends it; the windows of the block are then dropped.
+    /// Measures one block with `measure`, which is told the configuration and the point. An error
+    /// ends it; the windows of the block are then dropped.
     pub fn block<E>(
         &mut self,
         comparison: &Comparison,
@@ -83,7 +86,8 @@ impl Paired {
         Ok(())
     }
 
-    /// Adds a row for every configuration, point and metric, over all windows of whatever comparison.
+    /// Adds a row for every configuration, point and metric, over all windows of whatever
+    /// comparison.
     pub fn rows(&self, report: &mut Report) {
         let mut groups: Vec<(&str, u64, &str, &str, Vec<f64>)> = Vec::new();
         for block in &self.blocks {

@@ -1,30 +1,33 @@
-//! A process that we started: on the CPUs it was given, with its words kept, and gone when we are done.
+//! A process that we started: on the CPUs it was given, with its words kept, and gone when we are
+//! done, with all it has started.
 //!
-//! It ends on every way out: normally and on errors and panics as the guard is dropped; on Ctrl-C because `interrupt` turns that into an
-//! error (a terminal sends it to the whole process group too); and if we are killed outright by `setpriv
-//! --pdeathsig`, where util-linux has it. Only processes that we started are ever signalled, by their number, while we have not waited for
-//! them, so the number cannot have passed to another.
+//! It leads a process group of its own, and its number is kept (it is not waited for) until that
+//! whole group was told to end, so what is signalled is always what was started here. That happens
+//! when the guard is dropped: after success, errors and panics, and on Ctrl-C and SIGTERM, which
+//! `interrupt` turns into an error. If we are killed outright, the kernel ends it, where
+//! util-linux's `setpriv --pdeathsig` is installed; a server then ends its own workers.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use sysinfo::{Pid, ProcessesToUpdate, System};
 
-use super::usage::Accountant;
-use crate::load::sys;
+use super::sys::{self, Ended};
+use crate::load::sys::{allowed_cpus, pin_this_thread};
 
 /// How long a process has to end when asked to; then it is killed.
 const GRACE: Duration = Duration::from_secs(3);
 /// Where servers are that are not on everybody's path.
 const MORE_PATH: [&str; 4] = ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin"];
 
-/// A running process. Dropping it ends it, and what it started.
+/// A process and all it starts. Dropping it ends them.
 #[derive(Debug)]
-pub(super) struct Process {
+pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
@@ -38,8 +41,12 @@ pub(super) fn find_program(name: &str) -> Option<PathBuf> {
 }
 
 impl Process {
-    /// Starts `command` on `cpus`. What it prints goes to a file in `logs`.
-    pub(super) fn start(
+    /// Starts the command's program, arguments and directory on `cpus`. What it prints goes to a
+    /// file in `logs`.
+    ///
+    /// It must not outlive the calling thread: where the kernel watches over it, it ends with that
+    /// thread.
+    pub fn start(
         name: &str,
         command: &Command,
         cpus: &[usize],
@@ -48,72 +55,61 @@ impl Process {
         let log = logs.join(format!("{name}.log"));
         let out = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
         let mut command = bound_to_us(command);
-        command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out).process_group(0);
         let child = spawn_on(&mut command, cpus).with_context(|| format!("cannot start {name}"))?;
         Ok(Process { name: name.into(), child, log })
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    /// Its number, which stays its own until the guard is dropped.
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Its exit status, if it has ended.
-    pub(super) fn exited(&mut self) -> anyhow::Result<Option<ExitStatus>> {
-        self.child.try_wait().with_context(|| format!("cannot wait for {}", self.name))
+    /// How it ended, if it has.
+    pub fn ended(&self) -> anyhow::Result<Option<Ended>> {
+        sys::ended(self.pid()).with_context(|| format!("cannot look at {}", self.name))
+    }
+
+    /// What it has printed so far, on both of its outputs.
+    pub fn output(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
     /// The last lines it printed, for messages.
-    pub(super) fn last_words(&self) -> String {
-        let text = std::fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let mut lines: Vec<&str> =
-            text.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
-        lines.reverse();
-        if lines.is_empty() { "it printed nothing".into() } else { lines.join("; ") }
+    pub fn last_words(&self) -> String {
+        let text = self.output();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let last = &lines[lines.len().saturating_sub(3)..];
+        if last.is_empty() { "it printed nothing".into() } else { last.join("; ") }
     }
 
-    fn stop(&mut self) {
-        if !matches!(self.child.try_wait(), Ok(None)) || sys::terminate(self.child.id()).is_err() {
-            return;
-        }
+    /// Asks the group to end, and kills what is left of it: at once when the process itself has
+    /// ended, else after `GRACE`.
+    fn stop(&mut self) -> std::io::Result<()> {
+        let pid = self.pid();
         let until = Instant::now() + GRACE;
-        while Instant::now() < until {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
+        if sys::ended(pid)?.is_none() {
+            sys::terminate_group(pid)?;
+        }
+        while sys::ended(pid)?.is_none() && Instant::now() < until {
             thread::sleep(Duration::from_millis(2));
         }
-        self.kill();
-    }
-
-    /// Kills it, and whatever it has started and would leave behind.
-    fn kill(&mut self) {
-        let tree = Accountant::new()
-            .map(|mut accountant| accountant.tree(self.child.id()))
-            .unwrap_or_default();
-        let others: Vec<Pid> =
-            tree.into_iter().filter(|&pid| pid != self.child.id()).map(Pid::from_u32).collect();
-        if let Ok(mut system) = System::new() {
-            system.refresh_processes(ProcessesToUpdate::Some(&others), true);
-            others.iter().filter_map(|&pid| system.process(pid)).for_each(|process| {
-                process.kill();
-            });
-        }
-        if self.child.kill().and_then(|()| self.child.wait()).is_err() {
-            eprintln!("demo-server: cannot end {} (process {})", self.name, self.child.id());
-        }
+        sys::kill_group(pid)?;
+        self.child.wait().map(drop)
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.stop();
+        if let Err(error) = self.stop() {
+            eprintln!("demo-server: cannot end {} (process {}): {error}", self.name, self.pid());
+        }
     }
 }
 
-/// The same command, ended by the kernel when the thread that started it ends.
+/// The same command, asked by the kernel to end when the thread that starts it has ended.
 fn bound_to_us(command: &Command) -> Command {
-    let mut bound = match find_program("setpriv") {
+    let mut bound = match setpriv() {
         Some(setpriv) => {
             let mut bound = Command::new(setpriv);
             bound.args(["--pdeathsig", "TERM", "--"]).arg(command.get_program());
@@ -128,11 +124,23 @@ fn bound_to_us(command: &Command) -> Command {
     bound
 }
 
-/// Starts the command with this thread's CPUs changed to `cpus` meanwhile, because a child begins with those of the thread that starts it.
-pub(super) fn spawn_on(command: &mut Command, cpus: &[usize]) -> anyhow::Result<Child> {
-    let ours = sys::allowed_cpus()?;
-    sys::pin_this_thread(cpus).with_context(|| format!("cannot use CPUs {cpus:?}"))?;
+/// The `setpriv` of util-linux; others of that name do not know the option, and are not used.
+fn setpriv() -> Option<&'static Path> {
+    static SETPRIV: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let find = || {
+        let setpriv = find_program("setpriv")?;
+        let works = Command::new(&setpriv).args(["--pdeathsig", "TERM", "--", "true"]).output();
+        works.is_ok_and(|output| output.status.success()).then_some(setpriv)
+    };
+    SETPRIV.get_or_init(find).as_deref()
+}
+
+/// Starts the command with this thread's CPUs changed to `cpus` meanwhile, because a child begins
+/// with those of the thread that starts it.
+fn spawn_on(command: &mut Command, cpus: &[usize]) -> anyhow::Result<Child> {
+    let ours = allowed_cpus()?;
+    pin_this_thread(cpus).with_context(|| format!("cannot use CPUs {cpus:?}"))?;
     let child = command.spawn();
-    sys::pin_this_thread(&ours)?;
+    pin_this_thread(&ours)?;
     Ok(child?)
 }

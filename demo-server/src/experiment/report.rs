@@ -145,9 +145,11 @@ impl fmt::Display for Report {
     }
 }
 
-/// A line for each configuration and point, a column for each metric; medians only, as the ratios carry the intervals.
+/// A line for each configuration and point, a column for each metric; medians only, as the ratios
+/// carry the intervals.
 fn table(rows: &[Row]) -> Vec<Vec<String>> {
-    let (mut lines, mut metrics): (Vec<(&str, u64)>, Vec<(&str, &str)>) = (Vec::new(), Vec::new());
+    let mut lines: Vec<(&str, u64)> = Vec::new();
+    let mut metrics: Vec<(&str, &str)> = Vec::new();
     for row in rows {
         let (line, metric) =
             ((row.config.as_str(), row.x), (row.metric.as_str(), row.unit.as_str()));

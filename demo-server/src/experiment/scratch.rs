@@ -1,4 +1,5 @@
-//! A directory for what an experiment needs on disk, removed when it goes out of scope.
+//! A directory for what an experiment needs on disk, removed when it goes out of scope; only a
+//! process that is killed outright leaves it behind.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};

@@ -1,8 +1,7 @@
 //! Running servers, one of them under load at a time, and what it took from the machine meanwhile.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use anyhow::{Context, bail, ensure};
 use super::interrupt::Interrupt;
 use super::paired::Measurement;
 use super::probe;
-use super::process::{Process, spawn_on};
+use super::process::Process;
 use super::scratch::Scratch;
 use super::servers::{Place, Server};
 use super::usage::Accountant;
@@ -25,7 +24,8 @@ pub(super) const LATENCY_P99: &str = "latency_p99";
 
 /// How long a server may take until it answers.
 const START_LIMIT: Duration = Duration::from_secs(10);
-/// After the load, so that a server has closed its connections and paid for that within the window that opened them.
+/// After the load, so that a server has closed its connections and paid for that within the window
+/// that opened them.
 const SETTLE: Duration = Duration::from_millis(20);
 /// wrk may take this much longer than it was told.
 const WRK_LIMIT: Duration = Duration::from_secs(10);
@@ -58,7 +58,9 @@ struct Lane {
 
 /// Servers that run side by side, of which one is under load at a time.
 pub(super) struct Bench {
+    // Fields are dropped in this order: the servers end before their files go.
     lanes: Vec<Lane>,
+    scratch: Scratch,
     accountant: Accountant,
     load: Load,
     load_cpu: usize,
@@ -67,30 +69,36 @@ pub(super) struct Bench {
     interrupt: Interrupt,
     /// Errors that the load met, by server.
     pub(super) faults: Vec<String>,
-    /// The largest part of a CPU that a server took while another one was under load, and which one it was.
+    /// The largest part of a CPU that a server took while another one was under load, and which one
+    /// it was.
     pub(super) disturbance: Option<(f64, &'static str)>,
+    /// Seconds for which servers under load had to wait for their CPU, and seconds that they were
+    /// under load.
+    pub(super) waited: (f64, f64),
 }
 
 impl Bench {
+    /// No servers yet. `scratch` is theirs, and is removed when they have ended.
     pub(super) fn new(
         load: Load,
         load_cpu: usize,
         path: &str,
         window: Duration,
         interrupt: Interrupt,
+        scratch: Scratch,
     ) -> anyhow::Result<Bench> {
-        let (accountant, path) = (Accountant::new()?, path.to_string());
-        let (lanes, faults) = (Vec::new(), Vec::new());
         Ok(Bench {
-            lanes,
-            accountant,
+            lanes: Vec::new(),
+            scratch,
+            accountant: Accountant::new()?,
             load,
             load_cpu,
-            path,
+            path: path.to_string(),
             window,
             interrupt,
-            faults,
+            faults: Vec::new(),
             disturbance: None,
+            waited: (0.0, 0.0),
         })
     }
 
@@ -100,16 +108,15 @@ impl Bench {
         name: &'static str,
         server: Server,
         place: &Place<'_>,
-        scratch: &Scratch,
         expected: &[u8],
     ) -> anyhow::Result<()> {
-        let command = server.command(place, scratch)?;
+        let command = server.command(name, place, &self.scratch)?;
         let begun = Instant::now();
-        let mut process = Process::start(name, &command, &[place.cpu], scratch.path())?;
+        let process = Process::start(name, &command, &[place.cpu], self.scratch.path())?;
         let mut last = None;
         let answered = self.interrupt.wait_for(START_LIMIT, Duration::from_millis(1), || {
-            if let Some(status) = process.exited()? {
-                bail!("{name} ended at once ({status}): {}", process.last_words());
+            if let Some(ended) = process.ended()? {
+                bail!("{name} ended at once ({ended}): {}", process.last_words());
             }
             match probe::get(place.addr, &self.path) {
                 Ok((200, body)) if body == expected => return Ok(Some(begun.elapsed())),
@@ -151,8 +158,10 @@ impl Bench {
         Ok(())
     }
 
-    /// Loads one server for a window. Errors of the load become `faults`; an error is what makes going on pointless.
+    /// Loads one server for a window. Errors of the load become `faults`; an error is what makes
+    /// going on pointless.
     pub(super) fn measure(&mut self, name: &str, connections: u64) -> anyhow::Result<Measurement> {
+        self.interrupt.check()?;
         let under_load = self.lanes.iter().position(|lane| lane.name == name);
         let under_load = under_load.with_context(|| format!("no server {name}"))?;
         let addr = self.lanes[under_load].addr;
@@ -177,6 +186,8 @@ impl Bench {
             .map(|fault| format!("{name} at {connections} connections: {fault}"));
         self.faults.extend(faults);
         self.note_disturbance(under_load, &cpu, elapsed);
+        self.waited.0 += after[under_load].waited_since(&before[under_load]).as_secs_f64();
+        self.waited.1 += elapsed;
         let spent = cpu[under_load];
         ensure!(
             found.requests > 0,
@@ -204,17 +215,16 @@ impl Bench {
         }
     }
 
-    fn wrk(
-        &self,
-        program: &std::path::Path,
-        addr: SocketAddr,
-        connections: u32,
-    ) -> anyhow::Result<Found> {
+    fn wrk(&self, program: &Path, addr: SocketAddr, connections: u32) -> anyhow::Result<Found> {
         let url = format!("http://{addr}{}", self.path);
-        let mut command = wrk::command(program, &url, connections, self.window.as_secs().max(1));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let output = self.output_of(&mut command, self.window + WRK_LIMIT)?;
-        let report = WrkReport::parse(&output)?;
+        let seconds = self.window.as_secs().max(1);
+        let command = wrk::command(program, &url, connections, seconds);
+        let process = Process::start("wrk", &command, &[self.load_cpu], self.scratch.path())?;
+        let limit = Duration::from_secs(seconds) + WRK_LIMIT;
+        let ended = self.interrupt.wait_for(limit, Duration::from_millis(5), || process.ended())?;
+        let ended = ended.with_context(|| format!("wrk did not end within {limit:?}"))?;
+        ensure!(ended.is_success(), "wrk failed ({ended}): {}", process.last_words());
+        let report = WrkReport::parse(&process.output())?;
         Ok(Found {
             requests: report.requests,
             requests_per_second: report.requests_per_second,
@@ -222,24 +232,6 @@ impl Bench {
             p99: report.p99,
             faults: report.faults,
         })
-    }
-
-    /// Runs a program that prints little on the load's CPU, for at most `limit`.
-    fn output_of(&self, command: &mut Command, limit: Duration) -> anyhow::Result<String> {
-        let mut child = spawn_on(command, &[self.load_cpu])?;
-        let ended =
-            self.interrupt.wait_for(limit, Duration::from_millis(5), || Ok(child.try_wait()?));
-        if !matches!(ended, Ok(Some(_))) {
-            child.kill()?;
-        }
-        let output = child.wait_with_output()?;
-        let status = ended?.with_context(|| format!("wrk did not end within {limit:?}"))?;
-        ensure!(
-            status.success(),
-            "wrk failed ({status}): {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     fn own_load(

@@ -32,7 +32,8 @@ pub enum WrkError {
     Malformed(&'static str),
 }
 
-/// One thread that asks for `url` over `connections` connections, for whole seconds: wrk takes no others.
+/// One thread that asks for `url` over `connections` connections, for whole seconds: wrk takes no
+/// others.
 pub(super) fn command(program: &Path, url: &str, connections: u32, seconds: u64) -> Command {
     let mut command = Command::new(program);
     command

@@ -39,7 +39,8 @@ pub(super) struct Client<'a> {
     buffer: Vec<u8>,
     swept: Instant,
     pub(super) tally: Tally,
-    /// Requests that a server ended the connection on, politely: to be asked again, with their first start.
+    /// Requests that a server ended the connection on, politely: to be asked again, with their
+    /// first start.
     pub(super) given_back: VecDeque<Instant>,
 }
 
@@ -63,7 +64,8 @@ impl<'a> Client<'a> {
         Ok(client)
     }
 
-    /// Waits until every connection is open, has failed, or `until` has come. Says how many are open.
+    /// Waits until every connection is open, has failed, or `until` has come. Says how many are
+    /// open.
     pub(super) fn connect(&mut self, until: Instant) -> io::Result<usize> {
         let mut ready = Vec::new();
         loop {
@@ -93,7 +95,8 @@ impl<'a> Client<'a> {
         left.min(self.options.pipeline - connection.in_flight())
     }
 
-    /// Makes one request, whose latency counts from `started`. Only where there is `room`; `send` then writes it.
+    /// Makes one request, whose latency counts from `started`. Only where there is `room`; `send`
+    /// then writes it.
     pub(super) fn ask(&mut self, index: usize, started: Instant, now: Instant) {
         if let Some(connection) = &mut self.connections[index] {
             connection.ask(started, now, &self.script);
@@ -113,7 +116,8 @@ impl<'a> Client<'a> {
         self.connections.iter().flatten().map(Connection::in_flight).sum()
     }
 
-    /// Waits for at most `wait`, handles what has happened, and adds to `ready` the connections that may have got room.
+    /// Waits for at most `wait`, handles what has happened, and adds to `ready` the connections
+    /// that may have got room.
     pub(super) fn poll(&mut self, wait: Duration, ready: &mut Vec<usize>) -> io::Result<()> {
         let mut readiness = std::mem::take(&mut self.readiness);
         let wait = if self.closed.is_empty() { wait } else { wait.min(RETRY_AFTER) };
@@ -178,7 +182,8 @@ impl<'a> Client<'a> {
         self.closed.push_back((Instant::now() + wait, index));
     }
 
-    /// Opens the connections whose time has come, and adds them to `ready`: they can be asked before they are connected.
+    /// Opens the connections whose time has come, and adds them to `ready`: they can be asked
+    /// before they are connected.
     fn reopen(&mut self, now: Instant, ready: &mut Vec<usize>) {
         for _ in 0..self.closed.len() {
             let Some((at, index)) = self.closed.pop_front() else { return };

@@ -1,6 +1,7 @@
 //! The closed loop: a connection asks again as soon as it has its answer.
 //!
-//! A slow server is then asked less, so its latency looks better than a user would find it; `open` does not share that fault.
+//! A slow server is then asked less, so its latency looks better than a user would find it; `open`
+//! does not share that fault.
 
 use std::io;
 use std::time::Instant;

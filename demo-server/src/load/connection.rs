@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use super::reply::{Reply, ReplyReader};
 use super::sys::{self, Poller};
 
-/// Every connection asks for the same thing, so what it has to write is a position in one endless repetition of the request.
+/// Every connection asks for the same thing, so what it has to write is a position in one endless
+/// repetition of the request.
 pub(super) struct Script {
     repeated: Vec<u8>,
     request_len: usize,
@@ -34,7 +35,8 @@ pub(super) enum Broken {
     Protocol,
     /// It kept silent for too long.
     Timeout,
-    /// The server said or showed that it answers no more, which it is free to do between two replies.
+    /// The server said or showed that it answers no more, which it is free to do between two
+    /// replies.
     Ended,
 }
 
@@ -157,7 +159,8 @@ impl Connection {
         Ok(())
     }
 
-    /// The socket became readable: reads what there is, adds to `bytes`, and calls `answered` with each reply and the start of its request.
+    /// The socket became readable: reads what there is, adds to `bytes`, and calls `answered` with
+    /// each reply and the start of its request.
     pub(super) fn on_readable(
         &mut self,
         now: Instant,

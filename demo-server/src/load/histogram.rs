@@ -1,14 +1,16 @@
 //! Latencies in a fixed array whose buckets grow with the value.
 //!
-//! Log-linear, as in Tene's HdrHistogram: every power of two is cut into [`SUB`] buckets of equal width, so a value is
-//! known to 1 part in 64 at any size, recording is two shifts and an increment, and nothing is ever allocated again.
+//! Log-linear, as in Tene's HdrHistogram: every power of two is cut into [`SUB`] buckets of equal
+//! width, so a value is known to 1 part in 64 at any size, recording is two shifts and an
+//! increment, and nothing is ever allocated again.
 
 use std::time::Duration;
 
 /// Buckets to a power of two.
 const SUB: u64 = 1 << SUB_BITS;
 const SUB_BITS: u32 = 6;
-/// One row of buckets for the values below [`SUB`], one for each of the 58 powers of two from there on.
+/// One row of buckets for the values below [`SUB`], one for each of the 58 powers of two from there
+/// on.
 const BUCKETS: usize = (64 - SUB_BITS as usize + 1) * SUB as usize;
 
 /// Counts of durations, in nanoseconds from 0 to `u64::MAX`.
@@ -60,7 +62,8 @@ impl Histogram {
         self.count
     }
 
-    /// The duration that the fraction `q` (0 to 1) of all does not exceed: exact to 1 part in 64, never below the truth. Zero if there is none.
+    /// The duration that the fraction `q` (0 to 1) of all does not exceed: exact to 1 part in 64,
+    /// never below the truth. Zero if there is none.
     ///
     /// ```
     /// use std::time::Duration;

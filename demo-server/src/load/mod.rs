@@ -43,7 +43,8 @@ const MAX_PIPELINE: u32 = 1024;
 /// The command line of `demo-server load`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct LoadArgs {
-    /// What to ask for: http://HOST[:PORT][/PATH]
+    /// What to ask for
+    #[arg(value_name = "http://HOST[:PORT][/PATH]")]
     pub url: Target,
     /// Connections held open
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
@@ -164,7 +165,7 @@ impl LoadOptions {
 }
 
 /// Runs `demo-server load`: prints the figures, and fails if there were errors.
-pub fn execute(args: &LoadArgs) -> anyhow::Result<ExitCode> {
+pub fn main(args: &LoadArgs) -> anyhow::Result<ExitCode> {
     let options = LoadOptions::from_args(args)?;
     crate::sys::raise_descriptor_limit();
     let report = run(&options)?;
@@ -179,8 +180,9 @@ pub fn execute(args: &LoadArgs) -> anyhow::Result<ExitCode> {
 
 /// Puts the load on the server and returns what came back.
 ///
-/// It ends by itself: after the options' timeout at most to connect, their duration, and in an open loop two seconds for late answers.
-/// The clock starts when the connections are open. Fails if not one of them opens, or if the options contradict each other.
+/// It ends by itself: after the options' timeout at most to connect, their duration, and in an open
+/// loop two seconds for late answers. The clock starts when the connections are open. Fails if not
+/// one of them opens, or if the options contradict each other.
 pub fn run(options: &LoadOptions) -> anyhow::Result<LoadReport> {
     options.check()?;
     let until = Instant::now() + options.timeout;

@@ -1,7 +1,7 @@
 //! The open loop: requests start at their own times, whether or not the server keeps up.
 //!
-//! A request's latency counts from the moment it was to start, not from when a connection was free for it, so a stall is
-//! charged to everyone who would have met it (Tene's "coordinated omission").
+//! A request's latency counts from the moment it was to start, not from when a connection was free
+//! for it, so a stall is charged to everyone who would have met it (Tene's "coordinated omission").
 
 use std::collections::VecDeque;
 use std::io;
@@ -31,7 +31,8 @@ impl Schedule {
     }
 }
 
-/// Starts `rate` requests a second, the `thread`-th of every `options.threads`, and returns with the counts and how many requests stayed unanswered.
+/// Starts `rate` requests a second, the `thread`-th of every `options.threads`, and returns with
+/// the counts and how many requests stayed unanswered.
 pub(super) fn run(
     mut client: Client<'_>,
     options: &LoadOptions,

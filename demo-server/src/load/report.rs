@@ -19,7 +19,8 @@ pub struct Errors {
     pub write: u64,
     /// Requests that were given up, or connections that took too long to open.
     pub timeout: u64,
-    /// Requests lost because the server answered with something that is no reply, or with one too many.
+    /// Requests lost because the server answered with something that is no reply, or with one too
+    /// many.
     pub protocol: u64,
     /// Answers whose status is not 2xx or 3xx. They are counted as requests too.
     pub status: u64,
@@ -77,7 +78,8 @@ pub struct LoadReport {
     pub opened: u64,
     /// From the first request to the end.
     pub elapsed: Duration,
-    /// Time from a request's start, or in an open loop from when it was to start, to the last byte of its answer.
+    /// Time from a request's start, or in an open loop from when it was to start, to the last byte
+    /// of its answer.
     pub latency: Histogram,
 }
 

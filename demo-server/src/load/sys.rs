@@ -1,4 +1,4 @@
-//! The system calls of the load generator and of the experiments: readiness, connecting without waiting, pinning, ending.
+//! The load generator's system calls: readiness, connecting without waiting, pinning.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -10,7 +10,6 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -56,7 +55,8 @@ impl Poller {
         )?)
     }
 
-    /// Fills `ready` with the sockets that are ready, after at most `timeout` (rounded up to a millisecond).
+    /// Fills `ready` with the sockets that are ready, after at most `timeout` (rounded up to a
+    /// millisecond).
     pub(crate) fn wait(&self, timeout: Duration, ready: &mut Vec<Readiness>) -> io::Result<()> {
         ready.clear();
         let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
@@ -84,7 +84,8 @@ fn interest(writable: bool) -> EventFlags {
     if writable { read | EventFlags::OUT } else { read }
 }
 
-/// Begins to connect to `addr`. The socket becomes writable when it is connected, or when connecting failed.
+/// Begins to connect to `addr`. The socket becomes writable when it is connected, or when
+/// connecting failed.
 pub(crate) fn connect(addr: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
@@ -111,10 +112,4 @@ pub(crate) fn pin_this_thread(cpus: &[usize]) -> io::Result<()> {
         set.set(cpu);
     }
     Ok(sched_setaffinity(None, &set)?)
-}
-
-/// Asks a process to end, as `kill` does without a signal named.
-pub(crate) fn terminate(pid: u32) -> io::Result<()> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
-    Ok(kill_process(pid, Signal::TERM)?)
 }

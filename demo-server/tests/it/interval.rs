@@ -32,8 +32,9 @@ fn equal_samples_give_an_interval_without_width() {
     assert_eq!(interval, Some(Interval { median: 1.5, low: 1.5, high: 1.5, n: 20 }));
 }
 
-/// The exact distribution: a resampled median of 1..=7 is at most k when at least four of seven draws are, so the
-/// 2.5 % quantile is 2 (P(≤1) = 0.010, P(≤2) = 0.108) and by symmetry the 97.5 % one is 6.
+/// The exact distribution: a resampled median of 1..=7 is at most k when at least four of seven
+/// draws are, so the 2.5 % quantile is 2 (P(≤1) = 0.010, P(≤2) = 0.108) and by symmetry the 97.5 %
+/// one is 6.
 #[test]
 fn interval_of_seven_samples_is_the_exact_bootstrap_one() {
     let samples: Vec<f64> = (1..=7).map(f64::from).collect();
@@ -47,7 +48,8 @@ fn interval_of_seven_samples_is_the_exact_bootstrap_one() {
     }
 }
 
-/// The same by the binomial sum, for the 101 samples 0..=100: the quantiles are near 50 ± 1.96 * sqrt(101) / 2.
+/// The same by the binomial sum, for the 101 samples 0..=100: the quantiles are near 50 ± 1.96 *
+/// sqrt(101) / 2.
 #[test]
 fn interval_of_many_samples_has_the_width_of_the_binomial() {
     let samples: Vec<f64> = (0..=100).map(f64::from).collect();

@@ -1,4 +1,5 @@
-//! The load generator against servers that behave, misbehave and stall, and its parts against oracles.
+//! The load generator against servers that behave, misbehave and stall, and its parts against
+//! oracles.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -25,7 +26,8 @@ fn server(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
     addr
 }
 
-/// Calls `answer` for every request that comes, with its number on the connection, until it says no or the client goes.
+/// Calls `answer` for every request that comes, with its number on the connection, until it says no
+/// or the client goes.
 fn answering(mut stream: TcpStream, mut answer: impl FnMut(&mut TcpStream, u32) -> bool) {
     let mut pending = Vec::new();
     let mut buffer = [0; 4096];
@@ -198,8 +200,9 @@ fn open_loop_starts_as_many_requests_as_its_rate_says() {
     assert_eq!(report.requests, 500, "{report}");
 }
 
-/// One connection, 200 requests a second, and a server that stops once for 300 ms: the sixty requests that were to start
-/// meanwhile have waited too. A closed loop would have seen one slow answer.
+/// One connection, 200 requests a second, and a server that stops once for 300 ms: the sixty
+/// requests that were to start meanwhile have waited too. A closed loop would have seen one slow
+/// answer.
 #[test]
 fn stall_is_charged_to_every_request_that_was_to_start_meanwhile() {
     let addr = server(|stream| {
