@@ -3,7 +3,6 @@
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::io;
-use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -218,7 +217,7 @@ impl From<Box<[u8]>> for RecvBuf {
     /// Bytes from elsewhere; for rings implemented outside of this crate.
     fn from(bytes: Box<[u8]>) -> Self {
         let len = bytes.len();
-        let data = NonNull::from(&mut *ManuallyDrop::new(bytes)).cast();
+        let data = NonNull::from(Box::leak(bytes)).cast();
         RecvBuf { data, len, id: 0, pool: None }
     }
 }

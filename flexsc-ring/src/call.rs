@@ -1,13 +1,10 @@
-//! A system call as data: what is posted, what comes back, and what is said when it cannot be.
+//! A system call as data: what is posted.
 
 use std::ffi::{CStr, CString};
 use std::fmt;
-use std::io;
 use std::net::Shutdown;
 use std::ops::Range;
 use std::os::fd::{OwnedFd, RawFd};
-
-use crate::buffer::RecvBuf;
 
 /// What a caller may lend to the kernel: any owned bytes. Implemented for every type that fits.
 pub trait Buffer: AsRef<[u8]> + AsMut<[u8]> + Send + 'static {}
@@ -22,7 +19,7 @@ pub const CWD: RawFd = libc::AT_FDCWD;
 pub const CURRENT: u64 = u64::MAX;
 
 /// A system call to post. `B` is the caller's buffer; it belongs to the ring from `submit` until
-/// the call's last [`Completion`], which gives it back.
+/// the call's last [`Completion`](crate::Completion), which gives it back.
 ///
 /// A descriptor given as a number must stay open until the call completes; cancel a call before
 /// its descriptor is closed. Of two sends in flight on one socket either may go first.
@@ -256,7 +253,7 @@ impl<B> Call<B> {
     }
 
     /// Any system call. `number` is the architecture's call number. Its result is
-    /// [`Value::Raw`], or an error made of its `errno`.
+    /// [`Value::Raw`](crate::Value::Raw), or an error made of its `errno`.
     ///
     /// # Safety
     ///
@@ -313,190 +310,5 @@ impl<B> fmt::Debug for Call<B> {
             out.field(&path);
         }
         out.finish_non_exhaustive()
-    }
-}
-
-/// What a call that succeeded gives.
-#[non_exhaustive]
-pub enum Value<B> {
-    /// Of [`Call::Nop`], [`Call::Close`], [`Call::Shutdown`].
-    Done,
-    /// Of [`Call::Accept`].
-    Accepted(OwnedFd),
-    /// Of [`Call::Recv`]; empty at the end of the stream.
-    Received(RecvBuf),
-    /// Of [`Call::Send`], [`Call::Read`], [`Call::Write`], [`Call::Getdents64`].
-    Moved {
-        /// Bytes moved.
-        n: usize,
-        /// The buffer that was lent.
-        buf: B,
-    },
-    /// Of [`Call::OpenAt2`].
-    Opened(OwnedFd),
-    /// Of [`Call::Statx`].
-    Stat(FileStat),
-    /// Of [`Call::Sendfile`]: bytes sent.
-    Sent(usize),
-    /// Of [`Call::Poll`].
-    Ready(Readiness),
-    /// Of [`Call::raw`]: what the system call returned.
-    Raw(i64),
-}
-
-impl<B> fmt::Debug for Value<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Value::Done => f.write_str("Done"),
-            Value::Accepted(fd) => f.debug_tuple("Accepted").field(fd).finish(),
-            Value::Received(buf) => f.debug_tuple("Received").field(&buf.len()).finish(),
-            Value::Moved { n, .. } => f.debug_tuple("Moved").field(n).finish(),
-            Value::Opened(fd) => f.debug_tuple("Opened").field(fd).finish(),
-            Value::Stat(stat) => stat.fmt(f),
-            Value::Sent(n) => f.debug_tuple("Sent").field(n).finish(),
-            Value::Ready(ready) => ready.fmt(f),
-            Value::Raw(ret) => f.debug_tuple("Raw").field(ret).finish(),
-        }
-    }
-}
-
-/// What [`Call::Statx`] found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileStat {
-    /// Length in bytes.
-    pub size: u64,
-    /// Kind and permissions, as in `st_mode`.
-    pub mode: u32,
-    /// Last change of the contents: seconds since 1970.
-    pub mtime_secs: i64,
-    /// Last change of the contents: nanoseconds within the second.
-    pub mtime_nanos: u32,
-    /// Inode number.
-    pub ino: u64,
-    /// Device that holds the inode: major in the upper half, minor in the lower.
-    pub dev: u64,
-    /// Number of hard links.
-    pub nlink: u32,
-}
-
-impl FileStat {
-    /// A regular file.
-    pub fn is_file(&self) -> bool {
-        self.mode & libc::S_IFMT == libc::S_IFREG
-    }
-
-    /// A directory.
-    pub fn is_dir(&self) -> bool {
-        self.mode & libc::S_IFMT == libc::S_IFDIR
-    }
-}
-
-/// The end, or one result of a multishot call.
-#[derive(Debug)]
-pub struct Completion<B> {
-    /// The number given at `submit`.
-    pub user: u64,
-    /// The call's result.
-    pub result: Result<Value<B>, Failure<B>>,
-    /// More completions of the same call follow. `false`: this is the last one.
-    pub more: bool,
-}
-
-/// A call that failed.
-pub struct Failure<B> {
-    /// What the kernel said; `ECANCELED` for a call that was cancelled.
-    pub error: io::Error,
-    /// The buffer that was lent, unharmed.
-    pub buf: Option<B>,
-}
-
-impl<B> fmt::Debug for Failure<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Failure").field("error", &self.error).finish_non_exhaustive()
-    }
-}
-
-impl<B> fmt::Display for Failure<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl<B> std::error::Error for Failure<B> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
-    }
-}
-
-impl<B> Failure<B> {
-    /// The call was cancelled before it had an effect.
-    pub fn is_cancelled(&self) -> bool {
-        self.error.raw_os_error() == Some(libc::ECANCELED)
-    }
-}
-
-/// Names a call in flight, to cancel it. A ticket of a call that has ended is harmless.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Ticket(u64);
-
-impl Ticket {
-    /// A ticket with a number of the engine's choice; for rings implemented elsewhere.
-    pub fn new(number: u64) -> Self {
-        Ticket(number)
-    }
-
-    /// The engine's number.
-    pub fn number(self) -> u64 {
-        self.0
-    }
-}
-
-/// What a cancellation met. In every case but `Unknown` the call's last completion comes, or came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cancelled {
-    /// It was waiting: it has had no effect, and completes with `ECANCELED`.
-    Stopped,
-    /// It may be running: it completes with its result or with `ECANCELED`.
-    Requested,
-    /// It has ended already; its last completion was reaped or waits to be.
-    TooLate,
-    /// This ring never gave out that ticket.
-    Unknown,
-}
-
-/// A call that could not be posted. The call is given back.
-#[derive(thiserror::Error)]
-pub enum PostError<B> {
-    /// As many calls are in flight as the ring may hold.
-    #[error(
-        "{} calls in flight, no more fit; reap completions, or raise Options::in_flight", .1
-    )]
-    Full(Call<B>, usize),
-    /// `start..end` is not a range of the buffer.
-    #[error("range {start}..{end} lies outside of a buffer of {len} bytes; clamp it to the buffer")]
-    Range {
-        /// The call, given back.
-        call: Call<B>,
-        /// As asked for.
-        start: usize,
-        /// As asked for.
-        end: usize,
-        /// Length of the buffer in bytes.
-        len: usize,
-    },
-}
-
-impl<B> PostError<B> {
-    /// The call that could not be posted.
-    pub fn into_call(self) -> Call<B> {
-        match self {
-            PostError::Full(call, _) | PostError::Range { call, .. } => call,
-        }
-    }
-}
-
-impl<B> fmt::Debug for PostError<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
     }
 }

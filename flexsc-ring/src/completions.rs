@@ -2,31 +2,42 @@
 
 use std::collections::VecDeque;
 
-use crate::call::Completion;
+use crate::result::Completion;
 
 /// A queue of completions.
-pub(crate) struct Completions<B>(VecDeque<Completion<B>>);
+pub(crate) struct Completions<B> {
+    queue: VecDeque<Completion<B>>,
+    /// How many of them are the last ones of their calls.
+    last: usize,
+}
 
 impl<B> Completions<B> {
     pub(crate) fn new() -> Self {
-        Completions(VecDeque::new())
+        Completions { queue: VecDeque::new(), last: 0 }
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.queue.is_empty()
+    }
+
+    /// Calls that have ended, but whose end was not handed out.
+    pub(crate) fn ended(&self) -> usize {
+        self.last
     }
 
     #[inline]
     pub(crate) fn push(&mut self, completion: Completion<B>) {
-        self.0.push_back(completion);
+        self.last += usize::from(!completion.more);
+        self.queue.push_back(completion);
     }
 
     /// Hands out all of them, oldest first; how many.
     pub(crate) fn drain(&mut self, sink: &mut impl FnMut(Completion<B>)) -> usize {
-        let n = self.0.len();
+        let n = self.queue.len();
         for _ in 0..n {
-            if let Some(completion) = self.0.pop_front() {
+            if let Some(completion) = self.queue.pop_front() {
+                self.last -= usize::from(!completion.more);
                 sink(completion);
             }
         }

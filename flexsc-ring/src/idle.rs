@@ -22,10 +22,10 @@ impl Idle {
         fence(Ordering::SeqCst);
     }
 
-    /// Thread `me` does not sleep (any more). False: somebody has cleared the bit, and unparks or
-    /// has unparked the thread.
-    pub(crate) fn leave(&self, me: usize) -> bool {
-        self.0.fetch_and(!(1 << me), Ordering::Relaxed) & 1 << me != 0
+    /// Thread `me` does not sleep (any more). If somebody has cleared the bit before, a later park
+    /// returns at once, which does no harm.
+    pub(crate) fn leave(&self, me: usize) {
+        self.0.fetch_and(!(1 << me), Ordering::Relaxed);
     }
 
     /// A full fence, between publishing and `pick`.

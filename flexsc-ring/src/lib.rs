@@ -2,7 +2,7 @@
 //!
 //! | module | the question it answers |
 //! |---|---|
-//! | `call` | what can be posted, and what comes back? |
+//! | `call`, `result` | what can be posted, and what comes back? |
 //! | `ring` | how is it posted, reaped, awaited, cancelled? |
 //! | `options` | who makes the calls, and why not another? |
 //! | `engine` | io_uring, syscall threads, or the trap |
@@ -26,6 +26,7 @@ mod op;
 mod options;
 mod page;
 mod probe;
+mod result;
 mod returns;
 mod ring;
 mod slots;
@@ -34,13 +35,11 @@ mod syscall_threads;
 mod waker;
 
 pub use buffer::RecvBuf;
-pub use call::{
-    Buffer, CURRENT, CWD, Call, Cancelled, Completion, Failure, FileStat, Interest, PostError,
-    RawCall, Readiness, Ticket, Value,
-};
+pub use call::{Buffer, CURRENT, CWD, Call, Interest, RawCall, Readiness};
 pub use engine::{AnyRing, Direct, Threads, Uring};
 pub use fallback::{Reason, Stats};
 pub use options::{Engine, Options, Report, RingError};
 pub use probe::Probe;
+pub use result::{Cancelled, Completion, Failure, FileStat, PostError, Ticket, Value};
 pub use ring::Ring;
 pub use waker::Waker;

@@ -9,9 +9,8 @@ use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use crate::buffer::RecvBuf;
 use crate::call::Buffer;
-use crate::call::{
-    CURRENT, Call, Failure, FileStat, Interest, PostError, RawCall, Readiness, Value,
-};
+use crate::call::{CURRENT, Call, Interest, RawCall, Readiness};
+use crate::result::{Failure, FileStat, PostError, Value};
 use crate::sys::{self, NOTHING, Trap};
 
 /// `struct open_how` of `openat2`.
@@ -44,19 +43,21 @@ pub(crate) enum Op {
     Accept { listener: RawFd, multishot: bool },
     Recv { fd: RawFd, multishot: bool },
     Send { fd: RawFd, more: bool, nowait: bool },
-    Read { fd: RawFd, offset: u64, vec: libc::iovec, plain: bool },
-    Write { fd: RawFd, offset: u64, vec: libc::iovec, plain: bool },
+    Read { fd: RawFd, offset: u64, vec: UnsafeCell<libc::iovec>, plain: bool },
+    Write { fd: RawFd, offset: u64, vec: UnsafeCell<libc::iovec>, plain: bool },
     Open { dir: RawFd, path: CString, how: How },
     Stat { dir: RawFd, path: CString, area: StatArea },
     Close { fd: Option<OwnedFd> },
     Poll { fd: RawFd, interest: Interest },
-    Sendfile { out: RawFd, input: RawFd, offset: i64, len: usize },
+    Sendfile { out: RawFd, input: RawFd, offset: UnsafeCell<i64>, len: usize },
     Shutdown { fd: RawFd, how: Shutdown },
     Getdents64 { fd: RawFd },
     Raw(RawCall),
 }
 
-const EMPTY_VEC: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+fn empty_vec() -> UnsafeCell<libc::iovec> {
+    UnsafeCell::new(libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 })
+}
 
 /// A call taken apart: its numbers, its buffer, and the range of the buffer that it moves.
 pub(crate) struct Parts<B> {
@@ -93,11 +94,11 @@ pub(crate) fn split<B: Buffer>(call: Call<B>) -> Parts<B> {
             Parts { op: Op::Send { fd, more, nowait }, buf: Some(buf), start, end }
         }
         Call::Read { fd, buf, start, end, offset } => {
-            let op = Op::Read { fd, offset, vec: EMPTY_VEC, plain: false };
+            let op = Op::Read { fd, offset, vec: empty_vec(), plain: false };
             Parts { op, buf: Some(buf), start, end }
         }
         Call::Write { fd, buf, start, end, offset } => {
-            let op = Op::Write { fd, offset, vec: EMPTY_VEC, plain: false };
+            let op = Op::Write { fd, offset, vec: empty_vec(), plain: false };
             Parts { op, buf: Some(buf), start, end }
         }
         Call::OpenAt2 { dir, path, flags, mode, resolve } => {
@@ -111,7 +112,8 @@ pub(crate) fn split<B: Buffer>(call: Call<B>) -> Parts<B> {
         Call::Close(fd) => whole(Op::Close { fd: Some(fd) }),
         Call::Poll { fd, interest } => whole(Op::Poll { fd, interest }),
         Call::Sendfile { out, input, offset, len } => {
-            whole(Op::Sendfile { out, input, offset: offset.try_into().unwrap_or(i64::MAX), len })
+            let offset = UnsafeCell::new(offset.try_into().unwrap_or(i64::MAX));
+            whole(Op::Sendfile { out, input, offset, len })
         }
         Call::Shutdown { fd, how } => whole(Op::Shutdown { fd, how }),
         Call::Getdents64 { fd, buf } => {
@@ -172,15 +174,27 @@ impl Op {
             Op::Recv { fd, .. } => Some((fd, Direction::In)),
             Op::Send { fd, nowait: false, .. } => Some((fd, Direction::Out)),
             Op::Sendfile { out, .. } => Some((out, Direction::Out)),
-            Op::Read { fd, offset: CURRENT, plain: false, .. } => Some((fd, Direction::In)),
-            Op::Write { fd, offset: CURRENT, plain: false, .. } => Some((fd, Direction::Out)),
+            Op::Read { fd, offset: CURRENT, .. } => Some((fd, Direction::In)),
+            Op::Write { fd, offset: CURRENT, .. } => Some((fd, Direction::Out)),
             Op::Poll { fd, .. } => Some((fd, Direction::Poll)),
             _ => None,
         }
     }
 
-    /// A read or write at the current position is tried without waiting first; after this it is
-    /// made as it is, waiting where it is made. False: there is nothing to turn off.
+    /// A failure that says nothing about the call: a signal came, or a connection went before it
+    /// could be accepted.
+    pub(crate) fn starts_over(&self, ret: i64) -> bool {
+        let is = |errno: i32| ret == -i64::from(errno);
+        match self {
+            Op::Raw(_) | Op::Close { .. } => false,
+            Op::Accept { .. } => is(libc::EINTR) || is(libc::ECONNABORTED),
+            _ => is(libc::EINTR),
+        }
+    }
+
+    /// A read or write at the current position is tried without waiting. Files that cannot do that
+    /// are read and written as they are, once an epoll says so or if it does not know them. False:
+    /// that is so already, or does not apply.
     pub(crate) fn make_plain(&mut self) -> bool {
         match self {
             Op::Read { plain, offset: CURRENT, .. } | Op::Write { plain, offset: CURRENT, .. } => {
@@ -191,18 +205,13 @@ impl Op {
     }
 
     /// The call as number and arguments; `ptr` and `len` are its buffer's range. Pointers to the
-    /// structures inside of `this` are among the arguments: it must not move nor be borrowed
-    /// mutably until the call has returned.
-    ///
-    /// # Safety
-    ///
-    /// `this` is valid and not borrowed.
-    pub(crate) unsafe fn trap(this: *mut Op, ptr: *mut u8, len: usize) -> Trap {
+    /// structures inside of it are among the arguments: until the call has returned it must not
+    /// move, nor be borrowed mutably, nor may this be called again.
+    pub(crate) fn trap(&self, ptr: *mut u8, len: usize) -> Trap {
         let at = address(ptr);
         let n = len as u64;
         let fd_arg = |fd: RawFd| fd as i64 as u64;
-        // SAFETY: by the caller's promise.
-        let (number, args) = match unsafe { &mut *this } {
+        let (number, args) = match self {
             Op::Nop | Op::Poll { .. } => return trap_of(i64::from(NOTHING), [0; 6]),
             Op::Accept { listener, .. } => {
                 let flags = (libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) as u64;
@@ -216,14 +225,14 @@ impl Op {
                 (libc::SYS_sendto, [fd_arg(*fd), at, n, send_flags(*more, true) as u64, 0, 0])
             }
             Op::Read { fd, offset: CURRENT, vec, plain: false } => {
-                *vec = libc::iovec { iov_base: ptr.cast(), iov_len: len };
                 let nowait = libc::RWF_NOWAIT as u64;
-                (libc::SYS_preadv2, [fd_arg(*fd), address(vec), 1, CURRENT, CURRENT, nowait])
+                let vec = point(vec, ptr, len);
+                (libc::SYS_preadv2, [fd_arg(*fd), vec, 1, CURRENT, CURRENT, nowait])
             }
             Op::Write { fd, offset: CURRENT, vec, plain: false } => {
-                *vec = libc::iovec { iov_base: ptr.cast(), iov_len: len };
                 let nowait = libc::RWF_NOWAIT as u64;
-                (libc::SYS_pwritev2, [fd_arg(*fd), address(vec), 1, CURRENT, CURRENT, nowait])
+                let vec = point(vec, ptr, len);
+                (libc::SYS_pwritev2, [fd_arg(*fd), vec, 1, CURRENT, CURRENT, nowait])
             }
             Op::Read { fd, offset: CURRENT, .. } => (libc::SYS_read, [fd_arg(*fd), at, n, 0, 0, 0]),
             Op::Write { fd, offset: CURRENT, .. } => {
@@ -251,7 +260,7 @@ impl Op {
                 (libc::SYS_close, [fd_arg(fd), 0, 0, 0, 0, 0])
             }
             Op::Sendfile { out, input, offset, len } => {
-                let args = [fd_arg(*out), fd_arg(*input), address(offset), *len as u64, 0, 0];
+                let args = [fd_arg(*out), fd_arg(*input), address(offset.get()), *len as u64, 0, 0];
                 (libc::SYS_sendfile, args)
             }
             Op::Shutdown { fd, how } => {
@@ -263,6 +272,13 @@ impl Op {
         let makes_fd = number == libc::SYS_accept4 || number == libc::SYS_openat2;
         Trap { makes_fd, ..trap_of(number, args) }
     }
+}
+
+/// Makes `vec` describe the range; its address.
+fn point(vec: &UnsafeCell<libc::iovec>, ptr: *mut u8, len: usize) -> u64 {
+    // SAFETY: the call is not running yet, so nobody else looks at the cell.
+    unsafe { *vec.get() = libc::iovec { iov_base: ptr.cast(), iov_len: len } };
+    address(vec.get())
 }
 
 fn trap_of(number: i64, args: [u64; 6]) -> Trap {
@@ -331,11 +347,6 @@ fn file_stat(area: StatArea) -> FileStat {
 /// True for the error with which a call says that it would have had to wait.
 pub(crate) fn would_block(ret: i64) -> bool {
     ret == -i64::from(libc::EAGAIN)
-}
-
-/// True for the error of a call that a signal has interrupted.
-pub(crate) fn interrupted(ret: i64) -> bool {
-    ret == -i64::from(libc::EINTR)
 }
 
 /// The descriptor number of a call that makes one.

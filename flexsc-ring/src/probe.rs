@@ -1,10 +1,8 @@
 //! What does this kernel allow? Found out by doing, not by version.
 
 use std::fmt;
-use std::io;
 
-use io_uring::squeue::Flags;
-use io_uring::{IoUring, opcode, register};
+use io_uring::register;
 
 use crate::engine::setup;
 use crate::options::RingError;
@@ -55,30 +53,15 @@ impl Probe {
     fn try_all(&mut self) -> Result<(), RingError> {
         let made = setup::make(8)?;
         self.deferred = made.deferred;
-        let mut ring = made.ring;
+        let ring = made.ring;
         let mut opcodes = register::Probe::new();
         let at = |step| move |source| RingError::Uring { step, source };
         ring.submitter().register_probe(&mut opcodes).map_err(at("opcode probe"))?;
         self.opcodes = (0..=u8::MAX).filter(|op| opcodes.is_supported(*op)).count();
-        run_nops(&mut ring, 1).map_err(at("one NOP"))?;
-        run_nops(&mut ring, 2).map_err(at("linked NOPs"))?;
         setup::try_provided_buffers(&ring).map_err(at("provided buffer ring"))?;
         self.provided_buffers = true;
         Ok(())
     }
-}
-
-/// Runs `n` linked NOPs and counts them back.
-fn run_nops(ring: &mut IoUring, n: u64) -> io::Result<()> {
-    for i in 0..n {
-        let link = if i + 1 < n { Flags::IO_LINK } else { Flags::empty() };
-        let nop = opcode::Nop::new().build().flags(link).user_data(i);
-        // SAFETY: a NOP points to nothing.
-        unsafe { ring.submission().push(&nop) }.map_err(|_| io::ErrorKind::StorageFull)?;
-    }
-    ring.submit_and_wait(n as usize)?;
-    let sum: i32 = ring.completion().map(|entry| i32::from(entry.result() == 0)).sum();
-    if u64::try_from(sum).ok() == Some(n) { Ok(()) } else { Err(io::ErrorKind::Other.into()) }
 }
 
 impl fmt::Display for Probe {

@@ -3,8 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use crate::call::{Call, Cancelled, Completion, PostError, Ticket};
+use crate::call::Call;
 use crate::fallback::Stats;
+use crate::result::{Cancelled, Completion, PostError, Ticket};
 
 /// Posts system calls and collects their results. One thread uses a ring.
 ///

@@ -84,7 +84,7 @@ impl<B> Slot<B> {
     #[inline]
     pub(crate) fn op(&self) -> &Op {
         // SAFETY: slots are used by one thread, and mutable borrows end in the function that
-        // makes them (`op_mut`, `trap`).
+        // makes them (`with_op_mut`).
         unsafe { &*self.op.get() }
     }
 
@@ -110,9 +110,7 @@ impl<B> Slot<B> {
     /// The call as number and arguments, to be made while it is `Running`.
     pub(crate) fn trap(&self) -> Trap {
         let (ptr, len) = self.range();
-        // SAFETY: valid by (1); not borrowed, as one thread uses the slot and `op` returns no
-        // borrow that is held over a call to `trap`.
-        unsafe { Op::trap(self.op.get(), ptr, len) }
+        self.op().trap(ptr, len)
     }
 }
 

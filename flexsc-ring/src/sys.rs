@@ -101,10 +101,7 @@ pub(crate) fn epoll_wait(
     let exact = timeout.filter(|t| t.subsec_nanos() % 1_000_000 != 0);
     let n = match exact {
         Some(t) if !OLD_KERNEL.load(Ordering::Relaxed) => {
-            let spec = libc::timespec {
-                tv_sec: t.as_secs().try_into().unwrap_or(libc::time_t::MAX),
-                tv_nsec: t.subsec_nanos().into(),
-            };
+            let spec = libc::timespec { tv_sec: seconds(t), tv_nsec: t.subsec_nanos().into() };
             let none = std::ptr::null::<libc::sigset_t>();
             // SAFETY: `events` has `room` entries of space, `spec` outlives the call.
             unsafe {
@@ -134,6 +131,11 @@ pub(crate) fn epoll_wait(
     // SAFETY: the kernel has filled `n <= room <= capacity` entries.
     unsafe { events.set_len(n as usize) };
     Ok(())
+}
+
+/// Whole seconds of a timeout, bounded to what the kernel can add to its clock.
+fn seconds(timeout: Duration) -> i64 {
+    timeout.as_secs().min(1 << 31) as i64
 }
 
 /// Makes a descriptor non-blocking.
@@ -197,8 +199,7 @@ pub(crate) fn uring_enter(
             unsafe { libc::syscall(number, ring, submit, want, flags, none, 0) }
         }
         Some(t) => {
-            let secs = t.as_secs().try_into().unwrap_or(i64::MAX);
-            let spec = Timespec { secs, nanos: t.subsec_nanos().into() };
+            let spec = Timespec { secs: seconds(t), nanos: t.subsec_nanos().into() };
             let timespec = (&raw const spec).expose_provenance() as u64;
             let arg = Arg { sigmask: 0, sigmask_size: 0, min_wait_us: 0, timespec };
             let flags = flags | io_uring::EnterFlags::EXT_ARG.bits();

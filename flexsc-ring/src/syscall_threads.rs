@@ -20,6 +20,9 @@ use crate::slots::NONE;
 use crate::sys::{self, Trap};
 use crate::waker::Waker;
 
+/// A thread that ends no call for so long is taken to be blocked.
+const BLOCKED: Duration = Duration::from_micros(50);
+
 /// What the poster and the threads share.
 struct Shared {
     pages: Box<[Page]>,
@@ -40,6 +43,9 @@ pub(crate) struct SyscallThreads {
     fresh: Box<[u64]>,
     backlog: VecDeque<(u32, Trap)>,
     posted: usize,
+    collected: u64,
+    /// Since when, and at which `collected`, calls have waited for a thread.
+    crowd: Option<(Instant, u64)>,
 }
 
 /// What a cancellation met.
@@ -73,6 +79,8 @@ impl SyscallThreads {
             fresh: vec![0; pages].into(),
             backlog: VecDeque::new(),
             posted: 0,
+            collected: 0,
+            crowd: None,
         };
         this.start_one()?;
         Ok(this)
@@ -105,9 +113,7 @@ impl SyscallThreads {
 
     /// Shows what was posted to the threads, and wakes one if it has to.
     pub(crate) fn publish(&mut self) {
-        if self.crowded() {
-            self.help();
-        }
+        self.help();
         let mut any = 0;
         for (page, fresh) in self.shared.pages.iter().zip(&mut self.fresh) {
             if *fresh != 0 {
@@ -133,15 +139,32 @@ impl SyscallThreads {
         picked.is_some()
     }
 
-    /// True while calls wait for a thread: the poster should not sleep for long, but look again
-    /// and call `help`.
+    /// True while calls wait for a thread: the poster should not sleep for long, but look again.
     pub(crate) fn crowded(&self) -> bool {
         self.shared.pages.iter().any(|page| page.unclaimed() != 0)
     }
 
-    /// Calls still wait for a thread: another one takes part, woken or started.
-    pub(crate) fn help(&mut self) {
-        if self.crowded() && !self.wake_one() && self.threads.len() < self.most {
+    /// If calls wait for a thread and none has ended for a while, the threads are blocked: another
+    /// one takes part, woken or started.
+    fn help(&mut self) {
+        if !self.crowded() {
+            self.crowd = None;
+            return;
+        }
+        let now = Instant::now();
+        match self.crowd {
+            Some((since, collected)) if collected == self.collected => {
+                if now - since < BLOCKED {
+                    return;
+                }
+            }
+            _ => {
+                self.crowd = Some((now, self.collected));
+                return;
+            }
+        }
+        self.crowd = Some((now, self.collected));
+        if !self.wake_one() && self.threads.len() < self.most {
             // Without a further thread the calls wait for those there are.
             let _ = self.start_one();
         }
@@ -177,6 +200,7 @@ impl SyscallThreads {
         self.slots[usize::from(entry)] = NONE;
         self.free.push(entry);
         self.posted -= 1;
+        self.collected += 1;
     }
 
     /// Asks that the call of `slot` end before its time.

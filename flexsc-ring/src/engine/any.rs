@@ -4,9 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use super::{Direct, Threads, Uring};
-use crate::call::{Buffer, Call, Cancelled, Completion, PostError, Ticket};
+use crate::call::{Buffer, Call};
 use crate::fallback::{Reason, Stats};
 use crate::options::{Engine, Options, Report, RingError};
+use crate::result::{Cancelled, Completion, PostError, Ticket};
 use crate::ring::Ring;
 use crate::waker::Waker;
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::polled::exec::Trapped;
 use super::polled::{self, Polled};
-use crate::call::{Buffer, Call, Cancelled, Completion, PostError, Ticket};
+use crate::call::{Buffer, Call};
 use crate::fallback::{Reason, Stats};
 use crate::options::{Engine, Options, Report, RingError};
+use crate::result::{Cancelled, Completion, PostError, Ticket};
 use crate::ring::Ring;
 use crate::waker::Waker;
 

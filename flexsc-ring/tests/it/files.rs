@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 
@@ -44,9 +44,7 @@ on_every_engine! {
         }
         let (n, buf) = moved(bench.call(Call::read(file.as_raw_fd(), vec![b'.'; 32], 4..32, 7)));
         assert_eq!((n, &buf[..20]), (12, &b"....syscall page...."[..]));
-        let raw = file.as_raw_fd();
         assert!(matches!(bench.value(Call::close(file)), Value::Done));
-        assert_eq!(errno(&bench.call(Call::stat_fd(raw))), libc::EBADF);
     }
 
     fn what_is_written_at_an_offset_is_in_the_file(bench) {
@@ -66,6 +64,27 @@ on_every_engine! {
             let (n, buf) = moved(bench.call(Call::read(file.as_raw_fd(), vec![0; 4], 0..4, CURRENT)));
             assert_eq!(&buf[..n], expected);
         }
+    }
+
+    fn a_close_is_seen_by_the_peer(bench) {
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        bench.value(Call::close(ours.into()));
+        assert_eq!(theirs.read(&mut [0; 8]).expect("the end"), 0);
+    }
+
+    fn a_file_that_cannot_be_read_without_waiting_is_waited_for(bench) {
+        // SAFETY: no pointers.
+        let raw = unsafe { libc::inotify_init1(libc::IN_CLOEXEC) };
+        // SAFETY: new, and nobody else's.
+        let watcher = unsafe { OwnedFd::from_raw_fd(raw) };
+        let dir = tempfile::tempdir().expect("a directory");
+        let name = path(dir.path(), "");
+        // SAFETY: `name` ends with NUL and outlives the call.
+        unsafe { libc::inotify_add_watch(raw, name.as_ptr(), libc::IN_CREATE) };
+        bench.post(Call::read(watcher.as_raw_fd(), vec![0; 512], 0..512, CURRENT), 1);
+        bench.expect_silence();
+        fs::write(dir.path().join("new"), b"").expect("written");
+        assert!(moved(bench.next()).0 > 0);
     }
 
     fn a_read_of_an_empty_pipe_waits_for_the_writer(bench) {

@@ -2,9 +2,22 @@
 //! engine: the same calls have the same results.
 
 #[cfg(not(loom))]
-mod support;
-
+mod cancel;
+#[cfg(not(loom))]
+mod drops;
 #[cfg(not(loom))]
 mod files;
 #[cfg(not(loom))]
+mod limits;
+#[cfg(not(loom))]
+mod pool;
+#[cfg(not(loom))]
+mod probe;
+#[cfg(not(loom))]
 mod sockets;
+#[cfg(not(loom))]
+mod storm;
+#[cfg(not(loom))]
+mod support;
+#[cfg(not(loom))]
+mod wake;

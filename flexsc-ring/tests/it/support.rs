@@ -1,7 +1,6 @@
 //! A ring under test: posts a call, and waits for completions with a bound on the time.
 
 use std::collections::VecDeque;
-use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -80,6 +79,14 @@ impl Bench {
         self.ring.reap(&mut |completion| done.push_back(completion));
     }
 
+    /// Turns for a while.
+    pub(crate) fn pause(&mut self, time: Duration) {
+        let deadline = Instant::now() + time;
+        while Instant::now() < deadline {
+            self.turn(Duration::from_millis(1));
+        }
+    }
+
     /// The next completion.
     pub(crate) fn next(&mut self) -> Done {
         let deadline = Instant::now() + SOON;
@@ -104,10 +111,7 @@ impl Bench {
 
     /// No completion comes for a while.
     pub(crate) fn expect_silence(&mut self) {
-        let deadline = Instant::now() + A_MOMENT;
-        while Instant::now() < deadline {
-            self.turn(Duration::from_millis(5));
-        }
+        self.pause(A_MOMENT);
         assert!(self.done.is_empty(), "nothing more comes, but {:?}", self.done);
     }
 
@@ -170,7 +174,44 @@ pub(crate) fn connect(to: &TcpListener) -> TcpStream {
     stream
 }
 
-/// True for a read that found nothing in time.
-pub(crate) fn timed_out(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+/// Runs a test in a process of its own, where nothing else opens files or starts threads.
+pub(crate) fn alone(name: &str, test: impl FnOnce()) {
+    const MARK: &str = "FLEXSC_RING_TEST_ALONE";
+    if std::env::var(MARK).is_ok_and(|marked| marked == name) {
+        return test();
+    }
+    let me = std::env::current_exe().expect("this program has a path");
+    let output = std::process::Command::new(me)
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(MARK, name)
+        .output()
+        .expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}{errors}");
+}
+
+/// Open descriptors of this process.
+pub(crate) fn open_files() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("it is there").count()
+}
+
+/// Threads of this process, without io_uring's own, which the kernel ends in its own time.
+pub(crate) fn threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("it is there");
+    let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm"));
+    tasks.flatten().filter_map(|task| name(task).ok()).filter(|n| !n.starts_with("iou-")).count()
+}
+
+/// Random numbers that a seed fixes (xorshift64*).
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    /// A number below `bound`.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
+    }
 }

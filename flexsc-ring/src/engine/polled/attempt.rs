@@ -3,9 +3,10 @@
 use super::Polled;
 use super::exec::Exec;
 use crate::buffer::RecvBuf;
-use crate::call::{Buffer, Completion, Value};
+use crate::call::Buffer;
 use crate::fallback::Reason;
-use crate::op::{CANCELED, Direction, Op, interrupted, made_fd, settle, would_block};
+use crate::op::{CANCELED, Direction, Op, made_fd, settle, would_block};
+use crate::result::{Completion, Value};
 use crate::slots::Stage;
 use crate::sys;
 
@@ -58,7 +59,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     fn failed(&mut self, index: u32, ret: i64) {
         let slot = self.slots.at(index);
         let no_nowait = [libc::EOPNOTSUPP, libc::EINVAL, libc::ENOSYS].map(|e| -i64::from(e));
-        if interrupted(ret) && !matches!(slot.op(), Op::Raw(_) | Op::Close { .. }) {
+        if slot.op().starts_over(ret) {
             if slot.cancelled.get() {
                 return self.end(index, CANCELED);
             }
@@ -71,7 +72,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             return self.park(index);
         }
         if no_nowait.contains(&ret) && slot.with_op_mut(Op::make_plain) {
-            return self.attempt(index);
+            return self.park(index);
         }
         self.end(index, ret);
     }

@@ -15,11 +15,12 @@ use self::exec::Exec;
 use self::watch::{Event, HANG_UP, Watch};
 use super::GRACE;
 use crate::buffer::PoolOwner;
-use crate::call::{Buffer, Call, Cancelled, Completion, PostError, Ticket};
+use crate::call::{Buffer, Call};
 use crate::completions::Completions;
 use crate::fallback::{Reason, Stats};
 use crate::op::{CANCELED, Direction, Op, check_range, poll_events, ret_of, split};
 use crate::options::{Engine, Options, Report, RingError};
+use crate::result::{Cancelled, Completion, PostError, Ticket};
 use crate::slots::{Slots, Stage};
 use crate::sys;
 use crate::syscall_threads::Stopping;
@@ -92,7 +93,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.slots.live()
+        self.slots.live() + self.done.ended()
     }
 
     pub(super) fn submit(&mut self, call: Call<B>, user: u64) -> Result<Ticket, PostError<B>> {
@@ -352,13 +353,6 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     }
 }
 
-impl<B: Buffer, X> Polled<B, X> {
-    fn leak(&mut self) {
-        self.slots.leak();
-        self.pool.leak();
-    }
-}
-
 /// Ends what is in flight; runs when the engine is dropped.
 pub(super) fn close<B: Buffer, X: Exec>(ring: &mut Polled<B, X>) {
     for index in 0..ring.slots.span() {
@@ -374,6 +368,7 @@ pub(super) fn close<B: Buffer, X: Exec>(ring: &mut Polled<B, X>) {
         ring.outcome(index, ret);
     }
     if !left.is_empty() {
-        ring.leak();
+        ring.slots.leak();
+        ring.pool.leak();
     }
 }

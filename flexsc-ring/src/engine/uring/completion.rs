@@ -1,36 +1,26 @@
 //! What a completion queue entry means for its call: a result, one of many, or "try again".
 
-use std::mem::MaybeUninit;
-
 use io_uring::cqueue::{self, Entry};
 
 use super::sqe::readiness_of;
 use super::{IGNORE, Uring, WAKE};
-use crate::call::{Buffer, Completion, Value};
+use crate::call::Buffer;
 use crate::fallback::Reason;
-use crate::op::{CANCELED, Op, interrupted, would_block};
+use crate::op::{CANCELED, Op, would_block};
+use crate::result::{Completion, Value};
 use crate::slots::Stage;
 use crate::sys;
 
-/// Completions copied out of the queue at a time, so that it has room again early.
-const BATCH: usize = 32;
-
 impl<B: Buffer> Uring<B> {
-    /// Hands out what the completion queue holds.
+    /// Hands out what the completion queue holds, one by one: a sink that panics loses none.
     pub(super) fn reap_kernel(&mut self, sink: &mut impl FnMut(Completion<B>)) -> usize {
-        let mut room = [const { MaybeUninit::<Entry>::uninit() }; BATCH];
         let mut handed = 0;
         loop {
-            let entries = self.ring.completion().fill(&mut room);
-            let n = entries.len();
-            for entry in entries {
-                if let Some(completion) = self.on_entry(entry) {
-                    handed += 1;
-                    sink(completion);
-                }
-            }
-            if n < BATCH {
-                return handed;
+            let next = self.ring.completion().next();
+            let Some(entry) = next else { return handed };
+            if let Some(completion) = self.on_entry(&entry) {
+                handed += 1;
+                sink(completion);
             }
         }
     }
@@ -117,7 +107,8 @@ impl<B: Buffer> Uring<B> {
     fn on_failure(&mut self, index: u32, ret: i64) -> Option<Completion<B>> {
         let slot = self.slots.at(index);
         if slot.cancelled.get() {
-            let retry = would_block(ret) || interrupted(ret) || ret == -i64::from(libc::ENOBUFS);
+            let retry =
+                would_block(ret) || slot.op().starts_over(ret) || ret == -i64::from(libc::ENOBUFS);
             return Some(self.finish(index, if retry { CANCELED } else { ret }, None));
         }
         if ret == -i64::from(libc::ENOBUFS) && matches!(slot.op(), Op::Recv { .. }) {
@@ -127,7 +118,7 @@ impl<B: Buffer> Uring<B> {
             self.stats.count(Reason::PoolEmpty);
             return None;
         }
-        if interrupted(ret) && !matches!(slot.op(), Op::Raw(_) | Op::Close { .. }) {
+        if slot.op().starts_over(ret) {
             self.launch(index);
             return None;
         }

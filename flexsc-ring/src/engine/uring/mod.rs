@@ -17,12 +17,13 @@ use io_uring::{EnterFlags, IoUring, opcode, squeue};
 use self::offer::Offer;
 use self::sqe::{Route, route};
 use crate::buffer::PoolOwner;
-use crate::call::{Buffer, Call, Cancelled, Completion, PostError, Ticket};
+use crate::call::{Buffer, Call};
 use crate::completions::Completions;
 use crate::engine::GRACE;
 use crate::fallback::{Reason, Stats};
 use crate::op::{CANCELED, Op, check_range, settle, split};
 use crate::options::{Engine, Options, Report, RingError};
+use crate::result::{Cancelled, Completion, PostError, Ticket};
 use crate::ring::Ring;
 use crate::slots::{Slots, Stage};
 use crate::sys;
@@ -382,7 +383,7 @@ impl<B: Buffer> Ring<B> for Uring<B> {
     }
 
     fn in_flight(&self) -> usize {
-        self.slots.live()
+        self.slots.live() + self.done.ended()
     }
 }
 
@@ -398,21 +399,19 @@ impl<B: Buffer> Drop for Uring<B> {
                 drop(self.finish(index, CANCELED, None));
             }
         }
+        let mut left = 0;
         if let Some(mut threads) = self.threads.take() {
-            let left = threads.close(deadline, |index, ret| self.returned.push((index, ret)));
-            for (index, ret) in std::mem::take(&mut self.returned) {
+            let mut returned = std::mem::take(&mut self.returned);
+            left = threads.close(deadline, |index, ret| returned.push((index, ret))).len();
+            for (index, ret) in returned {
                 drop(self.finish(index, ret, None));
             }
-            if !left.is_empty() {
-                return self.leak();
-            }
         }
-        if self.slots.live() == 0 {
-            return;
+        if self.slots.live() > left {
+            let all = opcode::AsyncCancel2::new(CancelBuilder::any()).build().user_data(IGNORE);
+            self.push(all);
         }
-        let all = opcode::AsyncCancel2::new(CancelBuilder::any()).build().user_data(IGNORE);
-        self.push(all);
-        while self.slots.live() > 0 && Instant::now() < deadline {
+        while self.slots.live() > left && Instant::now() < deadline {
             self.push_backlog();
             if self.enter(1, Some(Duration::from_millis(10))).is_err() {
                 break;
@@ -420,17 +419,15 @@ impl<B: Buffer> Drop for Uring<B> {
             self.reap_kernel(&mut drop);
         }
         if self.slots.live() > 0 {
-            self.leak();
+            self.slots.leak();
+            self.pool.leak();
+        } else {
+            self.offer.withdraw(&mut self.pool);
         }
     }
 }
 
 impl<B: Buffer> Uring<B> {
-    fn leak(&mut self) {
-        self.slots.leak();
-        self.pool.leak();
-    }
-
     /// Takes a call out, after its last result.
     #[inline]
     fn finish(

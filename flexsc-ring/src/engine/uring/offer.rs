@@ -95,6 +95,19 @@ impl Offer {
         self.on_offer += 1;
     }
 
+    /// Takes back what is on offer, when no receive is in flight any more. The kernel takes
+    /// buffers in the order of their offering, so those left are the last ones.
+    pub(super) fn withdraw(&mut self, pool: &mut PoolOwner) {
+        let entries = self.memory.as_ptr().cast::<BufRingEntry>();
+        while self.on_offer > 0 {
+            self.tail = self.tail.wrapping_sub(1);
+            self.on_offer -= 1;
+            // SAFETY: masked, so inside of `memory` (1), and written by `push` before.
+            let id = unsafe { (*entries.add(usize::from(self.tail & self.mask))).bid() };
+            pool.put(id);
+        }
+    }
+
     fn publish(&self) {
         let entries = self.memory.as_ptr().cast::<BufRingEntry>();
         // SAFETY: `entries` is the base of a ring (1); the tail is an aligned u16 in it, which the

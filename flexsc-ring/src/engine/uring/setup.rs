@@ -2,9 +2,8 @@
 
 use std::io;
 
-use io_uring::IoUring;
-use io_uring::cqueue;
-use io_uring::squeue;
+use io_uring::squeue::{self, Flags};
+use io_uring::{IoUring, cqueue, opcode};
 
 use crate::options::RingError;
 
@@ -27,8 +26,17 @@ fn builder(entries: u32) -> Builder {
     builder
 }
 
-/// Makes an io_uring of `entries` entries for this thread alone.
+/// Makes an io_uring of `entries` entries for this thread alone, and tries it: a NOP, and a linked
+/// pair of them, go there and back.
 pub(crate) fn make(entries: u32) -> Result<Made, RingError> {
+    let mut made = set_up(entries.max(2))?;
+    let at = |step| move |source| RingError::Uring { step, source };
+    run_nops(&mut made.ring, 1).map_err(at("io_uring_enter with one NOP"))?;
+    run_nops(&mut made.ring, 2).map_err(at("io_uring_enter with linked NOPs"))?;
+    Ok(made)
+}
+
+fn set_up(entries: u32) -> Result<Made, RingError> {
     let mut best = builder(entries);
     best.setup_single_issuer().setup_defer_taskrun();
     match best.build(entries) {
@@ -43,6 +51,19 @@ pub(crate) fn make(entries: u32) -> Result<Made, RingError> {
         .map_err(|source| RingError::Uring { step: "io_uring_setup (Linux 5.19 on)", source })?;
     let note = "no DEFER_TASKRUN (Linux 6.1 on): COOP_TASKRUN instead";
     Ok(Made { ring, notes: vec![note.to_owned()], deferred: false })
+}
+
+/// Runs `n` linked NOPs and counts them back.
+fn run_nops(ring: &mut IoUring, n: u64) -> io::Result<()> {
+    for i in 0..n {
+        let link = if i + 1 < n { Flags::IO_LINK } else { Flags::empty() };
+        let nop = opcode::Nop::new().build().flags(link).user_data(i);
+        // SAFETY: a NOP points to nothing.
+        unsafe { ring.submission().push(&nop) }.map_err(|_| io::ErrorKind::StorageFull)?;
+    }
+    ring.submit_and_wait(n as usize)?;
+    let good = ring.completion().filter(|entry| entry.result() == 0).count();
+    if good as u64 == n { Ok(()) } else { Err(io::ErrorKind::Other.into()) }
 }
 
 /// False on the kernels whose multishot accept was seen to give wrong descriptors together with

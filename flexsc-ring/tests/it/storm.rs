@@ -1,0 +1,180 @@
+//! Ten thousand calls at random, cancelled at random: at the end everything is back.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use flexsc_ring::{AnyRing, Call, Engine, Failure, Options, Ring, RingError, Ticket, Value};
+
+use crate::support::{Buf, Random, SOON, alone, connect, listener, open_files, threads};
+
+const CALLS: u64 = 10_000;
+const MOST_IN_FLIGHT: usize = 300;
+
+struct Storm {
+    random: Random,
+    listener: std::net::TcpListener,
+    pairs: Vec<(UnixStream, UnixStream)>,
+    file: File,
+    clients: Vec<std::net::TcpStream>,
+}
+
+impl Storm {
+    fn call(&mut self) -> Call<Buf> {
+        let at = self.random.below(self.pairs.len() as u64) as usize;
+        let ours = self.pairs[at].0.as_raw_fd();
+        let file = self.file.as_raw_fd();
+        match self.random.below(16) {
+            0 => Call::nop(),
+            1 => Call::recv(ours),
+            2 => Call::recv_multishot(ours),
+            3 | 4 => Call::send(ours, vec![1; 5_000], 0..5_000),
+            5 => Call::read(file, vec![0; 512], 0..512, self.random.below(4_000)),
+            6 => Call::write(file, vec![2; 512], 0..512, self.random.below(4_000)),
+            7 => Call::open(flexsc_ring::CWD, c"/dev/null".into()),
+            8 => Call::stat_fd(file),
+            9 => Call::stat(flexsc_ring::CWD, c"/dev/null".into()),
+            10 => Call::close(OwnedFd::from(self.file.try_clone().expect("a copy"))),
+            11 => Call::poll_readable(ours),
+            12 => Call::sendfile(ours, file, 0, 1_000),
+            13 => {
+                self.clients.push(connect(&self.listener));
+                Call::accept(self.listener.as_raw_fd())
+            }
+            14 => Call::accept_multishot(self.listener.as_raw_fd()),
+            _ => Call::poll_writable(ours),
+        }
+    }
+
+    /// The peers write and read, come and go.
+    fn disturb(&mut self) {
+        let at = self.random.below(self.pairs.len() as u64) as usize;
+        let theirs = &mut self.pairs[at].1;
+        match self.random.below(8) {
+            0..=3 => drop(theirs.write(&[3; 700])),
+            4..=6 => drop(std::io::Read::read(theirs, &mut [0; 9_000])),
+            _ => self.clients.clear(),
+        }
+    }
+}
+
+fn pair() -> (UnixStream, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().expect("a pair");
+    theirs.set_nonblocking(true).expect("set");
+    (ours, theirs)
+}
+
+/// Takes a completion in; true if it was the call's last.
+fn check(result: Result<Value<Buf>, Failure<Buf>>, more: bool) -> bool {
+    match result {
+        Ok(Value::Moved { buf, n }) => assert!(n <= buf.len()),
+        Ok(Value::Accepted(fd) | Value::Opened(fd)) => drop(fd),
+        Ok(Value::Received(buf)) => assert!(more || buf.iter().all(|byte| *byte == 3)),
+        Ok(_) => {}
+        Err(failure) => {
+            let errno = failure.error.raw_os_error();
+            let fine = [libc::ECANCELED, libc::EPIPE, libc::EAGAIN];
+            assert!(errno.is_some_and(|errno| fine.contains(&errno)), "{failure}");
+        }
+    }
+    !more
+}
+
+fn storm(ring: &mut AnyRing<Buf>, seed: u64) {
+    let mut storm = Storm {
+        random: Random(seed),
+        listener: listener(),
+        pairs: (0..8).map(|_| pair()).collect(),
+        file: tempfile::tempfile().expect("a file"),
+        clients: Vec::new(),
+    };
+    storm.file.write_all(&[2; 8_192]).expect("written");
+    let mut tickets: Vec<Option<Ticket>> = Vec::new();
+    let mut held = Vec::new();
+    while (tickets.len() as u64) < CALLS {
+        for _ in 0..storm.random.below(20) {
+            let user = tickets.len() as u64;
+            let call = storm.call();
+            tickets.push(Some(ring.submit(call, user).expect("room")));
+        }
+        storm.disturb();
+        let many = ring.in_flight() > MOST_IN_FLIGHT;
+        for _ in 0..if many { tickets.len() as u64 } else { storm.random.below(8) } {
+            let at = storm.random.below(tickets.len().max(1) as u64) as usize;
+            if let Some(Some(ticket)) = tickets.get(at) {
+                ring.cancel(*ticket);
+            }
+        }
+        ring.wait(Some(Duration::from_micros(storm.random.below(50)))).expect("waits");
+        ring.reap(&mut |done| {
+            let (user, more) = (done.user as usize, done.more);
+            assert!(tickets[user].is_some(), "no completion after the last one: {user}");
+            let result = match done.result {
+                Ok(Value::Received(buf)) if user % 3 == 0 => {
+                    held.push(buf);
+                    Ok(Value::Done)
+                }
+                other => other,
+            };
+            if check(result, more) {
+                tickets[user] = None;
+            }
+        });
+        if held.len() > 10 {
+            held.clear();
+        }
+    }
+    drop(held);
+    for ticket in tickets.iter().flatten() {
+        ring.cancel(*ticket);
+    }
+    let deadline = Instant::now() + SOON;
+    while ring.in_flight() > 0 {
+        assert!(Instant::now() < deadline, "all calls end: {}", ring.stats());
+        ring.wait(Some(Duration::from_millis(10))).expect("waits");
+        ring.reap(&mut |done| {
+            if check(done.result, done.more) {
+                tickets[done.user as usize] = None;
+            }
+        });
+    }
+    assert!(tickets.iter().all(Option::is_none), "each call had its last completion");
+    let stats = ring.stats();
+    assert_eq!((stats.submitted, stats.completed), (tickets.len() as u64, tickets.len() as u64));
+}
+
+fn leaves_nothing(engine: Engine) {
+    let seed = std::env::var("FLEXSC_RING_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| 1 + std::process::id() as u64);
+    println!("seed {seed} (FLEXSC_RING_SEED repeats it)");
+    let before = (open_files(), threads());
+    let options =
+        Options { pool_buffers: 24, pool_buffer_bytes: 512, ..Options::with_engine(engine) };
+    match AnyRing::new(&options) {
+        Ok(mut ring) => storm(&mut ring, seed),
+        Err(error @ RingError::Uring { .. }) => return eprintln!("skipped: {error}"),
+        Err(error) => panic!("{error}"),
+    }
+    let deadline = Instant::now() + Duration::from_secs(3);
+    while (open_files(), threads()) != before && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!((open_files(), threads()), before, "descriptors and threads");
+}
+
+#[test]
+fn a_storm_on_direct_leaves_nothing() {
+    alone("storm::a_storm_on_direct_leaves_nothing", || leaves_nothing(Engine::Direct));
+}
+
+#[test]
+fn a_storm_on_threads_leaves_nothing() {
+    alone("storm::a_storm_on_threads_leaves_nothing", || leaves_nothing(Engine::Threads));
+}
+
+#[test]
+fn a_storm_on_uring_leaves_nothing() {
+    alone("storm::a_storm_on_uring_leaves_nothing", || leaves_nothing(Engine::Uring));
+}
