@@ -1,1 +1,43 @@
 #![doc = include_str!("../README.md")]
+
+mod admission;
+mod atomics;
+pub mod board;
+mod clock;
+mod context;
+mod desk;
+mod driver;
+pub mod elect;
+mod event;
+mod handler;
+mod home;
+mod hub;
+mod idle;
+mod inbox;
+pub mod learn;
+mod links;
+mod machine;
+mod offers;
+pub mod park;
+mod record;
+pub mod scheduler;
+mod stats;
+mod stealer;
+mod sys;
+pub mod timer;
+mod worker;
+pub mod worthy;
+
+pub use admission::Admission;
+pub use clock::Clock;
+pub use context::{Context, Local, TimerId};
+pub use driver::{Driver, EventSink, Wait, Waker};
+pub use event::{Color, CoreId, Nanos, Ready, Slot, StageId};
+pub use handler::Handler;
+pub use learn::Cost;
+pub use machine::{Config, ConfigError, Control, MAX_CORES, MAX_STAGES, Machine, Parts, StageInfo};
+pub use scheduler::{ColorQueues, Fifo, Scheduler, StageBatch};
+pub use stats::CoreStats;
+pub use stealer::{Load, LoadView, NoSteal, Offer, Stealer, Theft};
+pub use sys::pin_thread;
+pub use worker::{Core, Turn};

@@ -1,1 +1,6 @@
+//! All tests of color-sched, in one binary.
 
+#[cfg(not(loom))]
+mod basics;
+#[cfg(not(loom))]
+mod program;

@@ -1,0 +1,48 @@
+//! What a core counts.
+
+/// Counters of one core since it started. Plain numbers: the core writes them, and shows them to its program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CoreStats {
+    /// Events run.
+    pub events: u64,
+    /// Batches run.
+    pub batches: u64,
+    /// Polls of the driver.
+    pub polls: u64,
+    /// Polls that were allowed to wait.
+    pub parks: u64,
+    /// Elections in which everything that waited was refused.
+    pub refusals: u64,
+    /// Colors that are open and have their home here.
+    pub colors: u64,
+    /// Events sent to other cores.
+    pub sent: u64,
+    /// Events that came here and were sent on to the core that holds their color.
+    pub forwarded: u64,
+    /// Colors put on the board.
+    pub offers: u64,
+    /// Colors stolen by this core.
+    pub thefts: u64,
+    /// Thefts that were planned and came too late.
+    pub misses: u64,
+    /// Plans that made no sense, and were ignored.
+    pub nonsense: u64,
+    /// Colors stolen from this core.
+    pub stolen: u64,
+    /// Stolen colors sent home.
+    pub returned: u64,
+    /// Wakes of other cores that took a system call.
+    pub wakes: u64,
+    /// Timers that fired.
+    pub timers: u64,
+    /// Handlers that panicked.
+    pub panics: u64,
+    /// Events given back because their color had closed.
+    pub abandoned: u64,
+    /// What a theft costs, as learned or as pinned, in nanoseconds.
+    pub steal_cost_ns: u64,
+    /// What a wake costs, from the call to the woken core's first turn, in nanoseconds.
+    pub wake_cost_ns: u64,
+    /// What an event of each stage costs, in nanoseconds.
+    pub stage_cost_ns: Vec<u64>,
+}

@@ -1,0 +1,77 @@
+//! Whom to rob: what a stealing policy sees, and what it may answer.
+
+use crate::event::{Color, CoreId};
+
+/// A color that is offered to thieves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The color.
+    pub color: Color,
+    /// Estimated time of its waiting events, in nanoseconds.
+    pub queued_ns: u64,
+    /// Number of its waiting events.
+    pub events: u32,
+    /// How many times dearer its next event is on another core; 1 is no dearer (Mely §3.3).
+    pub penalty: u32,
+}
+
+/// What waits at a core, as of a moment ago.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Estimated time of all waiting events, in nanoseconds.
+    pub queued_ns: u64,
+    /// Number of waiting events.
+    pub events: u64,
+    /// Number of colors with waiting events.
+    pub colors: u64,
+    /// Slots of the core's board: what may be [offered](LoadView::offered) has a slot below this.
+    pub slots: usize,
+}
+
+/// The machine as a thief may see it. Every figure may be out of date when it is read.
+pub trait LoadView {
+    /// Number of cores.
+    fn cores(&self) -> usize;
+    /// What waits at `core`; nothing waits at a core that does not exist.
+    fn load(&self, core: CoreId) -> Load;
+    /// The color offered in a slot of the board of `core`.
+    fn offered(&self, core: CoreId, slot: usize) -> Option<Offer>;
+    /// What a theft costs on this machine, in nanoseconds.
+    fn steal_cost_ns(&self) -> u64;
+}
+
+/// A plan: take what is offered in this slot, if it is still that color.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Theft {
+    /// The core to rob.
+    pub victim: CoreId,
+    /// The slot of its board.
+    pub slot: usize,
+    /// The color seen there.
+    pub color: Color,
+}
+
+/// A stealing policy. It only plans; a plan that makes no sense is ignored and counted.
+pub trait Stealer {
+    /// Whom `thief`, which has nothing to run, should rob of what; `None` to let it be.
+    fn plan(&mut self, thief: CoreId, view: &impl LoadView) -> Option<Theft>;
+
+    /// Will this policy ever steal? If not, no core spends time on offering.
+    fn steals(&self) -> bool {
+        true
+    }
+}
+
+/// Nobody is robbed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoSteal;
+
+impl Stealer for NoSteal {
+    fn plan(&mut self, _thief: CoreId, _view: &impl LoadView) -> Option<Theft> {
+        None
+    }
+
+    fn steals(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,68 @@
+//! Which colors are worth a thief's trip?
+//!
+//! A color is worthy when its events take longer than a theft does (Mely §3.2). As there, worthy colors are kept in
+//! three intervals of time left, without order inside of one, so that finding a long one and moving one is O(1).
+//! Differs: an interval is a factor of four of the cost of a theft, so that a color moves only when it crosses one.
+
+use crate::event::Slot;
+use crate::links::Lists;
+
+/// Number of intervals: up to 4, up to 16, and more than 16 thefts' worth.
+const INTERVALS: usize = 3;
+
+/// The interval of a color with `queued_ns` waiting, or `None` if it isn't worth a theft. A cost of 0 makes every
+/// color worthy.
+#[must_use]
+pub fn interval(queued_ns: u64, steal_cost_ns: u64) -> Option<usize> {
+    if queued_ns <= steal_cost_ns && steal_cost_ns > 0 {
+        return None;
+    }
+    let thefts = queued_ns / steal_cost_ns.max(1);
+    let power_of_four = thefts.checked_ilog2().unwrap_or(0) as usize / 2;
+    Some(power_of_four.min(INTERVALS - 1))
+}
+
+/// The worthy colors of a core, by time left: Mely's stealing-queue.
+#[derive(Debug)]
+pub(crate) struct Worthy {
+    lists: Lists<()>,
+}
+
+impl Worthy {
+    pub(crate) fn new() -> Self {
+        Self { lists: Lists::new(INTERVALS) }
+    }
+
+    /// Notes what waits for the color in `slot`.
+    #[inline]
+    pub(crate) fn note(&mut self, slot: Slot, queued_ns: u64, steal_cost_ns: u64) {
+        let now = interval(queued_ns, steal_cost_ns);
+        let was = self.lists.list_of(slot.0);
+        if now == was {
+            return;
+        }
+        if was.is_some() {
+            self.lists.remove(slot.0);
+        }
+        if let Some(interval) = now {
+            self.lists.push_back(interval, slot.0, ());
+        }
+    }
+
+    /// The color in `slot` is not to be offered.
+    #[inline]
+    pub(crate) fn forget(&mut self, slot: Slot) {
+        self.lists.remove(slot.0);
+    }
+
+    /// Takes a color with much time left.
+    pub(crate) fn pop(&mut self) -> Option<Slot> {
+        if self.lists.len() == 0 {
+            return None;
+        }
+        (0..INTERVALS)
+            .rev()
+            .find_map(|list| self.lists.pop_front(list))
+            .map(|(slot, ())| Slot(slot))
+    }
+}

@@ -1,0 +1,57 @@
+//! One core: what a handler may do, and what happens to what it leaves behind.
+
+use std::sync::{Arc, Mutex};
+
+use color_sched::{
+    Color, Config, Core, Fifo, Machine, NoSteal, StageBatch, StageId, StageInfo, Turn,
+};
+
+use crate::program::Program;
+
+const A: StageId = StageId(0);
+const B: StageId = StageId(1);
+
+fn stages() -> Vec<StageInfo> {
+    vec![StageInfo::new("a"), StageInfo::new("b")]
+}
+
+fn one_core<E: Send, S: Send>() -> Core<E, S> {
+    let (_, mut cores) = Machine::new(Config::new(1, stages())).expect("a valid machine");
+    cores.remove(0)
+}
+
+#[test]
+fn events_of_a_color_run_in_the_order_in_which_they_were_posted() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&seen);
+    let mut program = Program::new(move |cx, _state: &mut (), n: u32| {
+        if n == 0 {
+            for n in 1..=100 {
+                let stage = if n % 3 == 0 { A } else { B };
+                assert!(cx.next(stage, n).is_ok());
+            }
+            return;
+        }
+        log.lock().unwrap().push(n);
+        if n == 100 {
+            cx.close();
+            cx.stop();
+        }
+    });
+    let (control, mut cores) = Machine::new(Config::new(1, stages())).unwrap();
+    control.open(Color(1), ()).unwrap();
+    control.post(Color(1), A, 0).unwrap();
+    let stats =
+        cores.remove(0).run(&mut program, StageBatch::new(&stages()), &mut NoSteal).unwrap();
+    assert_eq!(*seen.lock().unwrap(), (1..=100).collect::<Vec<_>>());
+    assert_eq!(stats.events, 101);
+    assert_eq!(program.closed.len(), 1);
+}
+
+#[test]
+fn core_that_was_not_told_to_stop_becomes_idle() {
+    let mut core = one_core::<u32, ()>();
+    let mut program = Program::new(|_, _, _| {});
+    let mut scheduler = Fifo::new(&stages());
+    assert_eq!(core.turn(&mut program, &mut scheduler, &mut NoSteal).unwrap(), Turn::Idle(None));
+}
