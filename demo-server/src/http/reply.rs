@@ -8,9 +8,6 @@ use super::page::error_page;
 use super::range::Part;
 use super::status::Status;
 
-/// The interim answer to `Expect: 100-continue`.
-pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-
 /// The header fields of a file, rendered once and kept with it.
 ///
 /// The block reads `Content-Length`, then `Content-Type` and `Accept-Ranges`, then `Last-Modified` and

@@ -1,0 +1,122 @@
+//! What is counted: one block of counters a core, written by its worker alone and read by anyone.
+//!
+//! A counter is a relaxed load and store, not an atomic addition: there is one writer, and a reader wants a figure
+//! that was true a moment ago. Each core's block has its own cache lines.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// A counter with one writer.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Counts `n` more. Only the core that owns the block calls it.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Replaces the figure by one that is counted elsewhere.
+    #[inline]
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    /// The figure as of a moment ago.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Declares the counters of a core: field, name for scrapers, and what it counts.
+macro_rules! counters {
+    ($($field:ident, $name:literal, $kind:ident, $help:literal;)*) => {
+        /// The counters of one core.
+        #[derive(Debug, Default)]
+        #[repr(align(128))]
+        pub struct CoreMetrics {
+            $(#[doc = $help] pub $field: Counter,)*
+            /// Tables of the crates below, as their own text; renewed a few times a second.
+            pub tables: Mutex<Vec<(&'static str, String)>>,
+        }
+
+        /// Name, kind, help and accessor of every counter, in the order of the page.
+        pub const COUNTERS: &[(&str, Kind, &str, fn(&CoreMetrics) -> u64)] =
+            &[$(($name, Kind::$kind, $help, |core| core.$field.get()),)*];
+    };
+}
+
+/// What a figure does over time, in the words of the Prometheus text format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+}
+
+counters! {
+    requests, "requests_total", Counter, "Requests answered";
+    bytes_sent, "bytes_sent_total", Counter, "Bytes of answers that the sockets took";
+    status_2xx, "responses_2xx_total", Counter, "Answers with a status of 200 to 299";
+    status_3xx, "responses_3xx_total", Counter, "Answers with a status of 300 to 399";
+    status_4xx, "responses_4xx_total", Counter, "Answers with a status of 400 to 499";
+    status_5xx, "responses_5xx_total", Counter, "Answers with a status of 500 to 599";
+    connections, "connections", Gauge, "Connections open now, at the core that accepted them";
+    accepted, "accepted_total", Counter, "Connections accepted";
+    closed, "closed_total", Counter, "Connections that ended on this core, wherever they were accepted";
+    shed, "shed_total", Counter, "Connections refused with 503 at the limit, or not accepted for want of descriptors";
+    timeouts, "timeouts_total", Counter, "Connections closed because they made no progress in time";
+    file_hits, "file_cache_hits_total", Counter, "Requests answered from a file entry in memory";
+    file_misses, "file_cache_misses_total", Counter, "Requests that had to open their file";
+    slab_objects, "slab_objects", Gauge, "Objects of tasks that are live";
+    permits, "permits_total", Counter, "Batches that the slab granted a permit for";
+    refusals, "permit_refusals_total", Counter, "Batches for which the slab had no room at that moment";
+    escapes, "escapes_total", Counter, "Tasks let through to the system allocator so that the server goes on";
+    fallbacks, "slab_fallbacks_total", Counter, "Objects that the slab could not hold, for any reason";
+    events, "events_total", Counter, "Events run";
+    batches, "batches_total", Counter, "Batches run: events for each is the batch size";
+    thefts, "thefts_total", Counter, "Colors stolen by this core";
+    parks, "parks_total", Counter, "Times the worker went to sleep";
+    submitted, "calls_posted_total", Counter, "System calls posted to the ring";
+    completed, "calls_completed_total", Counter, "Completions reaped from the ring";
+    enters, "kernel_entries_total", Counter, "Traps made by the ring: calls posted for each is the batching";
+    ring_fallbacks, "ring_fallbacks_total", Counter, "Calls that the chosen engine could not take itself";
+    delivered, "pairs_delivered_total", Counter, "File data delivered at once, its socket ready (RR)";
+    deferred, "pairs_deferred_total", Counter, "File data held back, its socket not ready (RW)";
+    released, "pairs_released_total", Counter, "Held file data delivered when the socket became ready";
+}
+
+/// What all cores share: their blocks, and the limit on connections.
+#[derive(Debug)]
+pub struct Metrics {
+    /// One block a core.
+    pub cores: Vec<CoreMetrics>,
+    /// Connections open over all cores.
+    pub open: AtomicUsize,
+    /// When the server started.
+    pub started: Instant,
+    /// Lines about the configuration: what was asked for, and what was found instead.
+    pub notes: Mutex<Vec<String>>,
+}
+
+impl Metrics {
+    /// Counters for `cores` workers, all zero.
+    #[must_use]
+    pub fn new(cores: usize) -> Self {
+        Self {
+            cores: (0..cores).map(|_| CoreMetrics::default()).collect(),
+            open: AtomicUsize::new(0),
+            started: Instant::now(),
+            notes: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// A figure over all cores.
+    pub fn total(&self, read: fn(&CoreMetrics) -> u64) -> u64 {
+        self.cores.iter().map(read).sum()
+    }
+}

@@ -1,0 +1,95 @@
+//! A small answer is written, head and body, into one object, and sent by one call.
+
+use flexsc_ring::Call;
+
+use crate::connection::{Answer, Connection, Ending, Outcome, Sending, Task};
+use crate::http::path::directory_location;
+use crate::http::reply::{self, Reply, Subject, write_head};
+use crate::http::status::Status;
+use crate::stages::{REQUEST, RESPONSE, Stage};
+use crate::wiring::Cx;
+
+/// Room for a `Location` in an answer: an escaped path is at most three times as long as the path.
+const LOCATION_MAX: usize = 1024;
+
+/// Writes the answer, and sends it unless the one before it is still on its way.
+pub(super) fn respond(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
+    let Some(mut task) = connection.task.take() else { return cx.settle(connection) };
+    let mut slot = cx.alloc(RESPONSE, RESPONSE.size);
+    let (status, len) = write(cx, &task, &mut slot);
+    let keep_alive = task.keep_alive;
+    cx.free(REQUEST, task.request.take().map(|request| request.into_slot()));
+    cx.count_answer(status);
+    cx.uncorrelate(connection);
+    let answer = Answer { slot, len, keep_alive };
+    if connection.sending.is_some() {
+        connection.ready = Some(answer);
+    } else {
+        send(cx, connection, answer);
+    }
+}
+
+/// Posts an answer; the next request may be looked at meanwhile.
+pub(super) fn send(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection, answer: Answer) {
+    let Answer { slot, len, keep_alive } = answer;
+    connection.sending = Some(Sending { start: 0, len, keep_alive });
+    if !keep_alive {
+        connection.ending = Ending::AfterAnswer;
+        connection.input.clear();
+    }
+    cx.hold(connection);
+    cx.post(connection, Call::send(connection.fd(), slot, 0..len), Stage::Finish);
+    cx.begin_next(connection);
+}
+
+/// The head of the answer to `task`, with the status that it says.
+pub(super) fn with_head<R>(
+    cx: &mut Cx<'_, '_, '_>,
+    task: &Task,
+    write: impl FnOnce(&Reply<'_>) -> R,
+) -> R {
+    let mut location = [0; LOCATION_MAX];
+    let request = task.request.as_ref();
+    let subject = match &task.outcome {
+        Some(Outcome::File(file)) => match &file.content {
+            crate::files::Content::Text(kind, text) => Subject::Text(*kind, text.len() as u64),
+            _ => Subject::File(&file.prepared),
+        },
+        Some(Outcome::Part(file, part)) => Subject::Part(&file.prepared, *part),
+        Some(Outcome::NotModified(file)) => Subject::NotModified(&file.prepared),
+        Some(Outcome::Unsatisfiable(size)) => Subject::Unsatisfiable(*size),
+        Some(Outcome::Status(status)) => Subject::Error(*status),
+        Some(Outcome::Moved) => request
+            .and_then(|r| directory_location(r.path(), r.head().query, &mut location))
+            .map_or(Subject::Error(Status::UriTooLong), |len| Subject::Moved(&location[..len])),
+        None => Subject::Error(Status::InternalServerError),
+    };
+    let http10 = request.is_some_and(|request| request.is_http10());
+    let connection = reply::Connection::of(task.keep_alive, http10);
+    write(&Reply { subject, date: cx.date(), connection })
+}
+
+/// Writes head and body, and returns the status with the number of bytes.
+fn write(cx: &mut Cx<'_, '_, '_>, task: &Task, out: &mut [u8]) -> (Status, usize) {
+    let no_body = task.request.as_ref().is_some_and(|request| request.is_head());
+    with_head(cx, task, |reply| {
+        let Some(head) = write_head(out, reply) else {
+            return (Status::InternalServerError, 0);
+        };
+        let body = match &task.outcome {
+            _ if no_body => &[],
+            Some(Outcome::File(file)) => file.bytes().unwrap_or_default(),
+            Some(Outcome::Part(file, part)) => {
+                let bytes = file.bytes().unwrap_or_default();
+                bytes.get(part.start as usize..part.end as usize).unwrap_or_default()
+            }
+            _ => reply.page().as_bytes(),
+        };
+        let end = head + body.len();
+        match out.get_mut(head..end) {
+            Some(rest) => rest.copy_from_slice(body),
+            None => return (Status::InternalServerError, 0),
+        }
+        (reply.status(), end)
+    })
+}

@@ -1,0 +1,22 @@
+//! How the crates meet: every adaptor between them is in this folder.
+//!
+//! | module | it connects |
+//! |---|---|
+//! | [`worker`] | a core's scheduler to its ring: completions in, events out (`Driver`, `Handler`) |
+//! | [`objects`] | the scheduler's admission to the slab's permits |
+//! | [`pairs`] | file and socket events to the correlator |
+//! | [`cx`] | a stage to all of them |
+//! | [`policy`] | switches of the command line to schedulers, stealers and engines |
+//! | `publish` | the counters of all crates to the live page |
+
+pub mod cx;
+pub mod event;
+pub mod objects;
+pub mod pairs;
+pub mod policy;
+mod publish;
+pub mod worker;
+
+pub use cx::Cx;
+pub use event::Event;
+pub use worker::{Root, Worker};

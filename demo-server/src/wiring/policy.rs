@@ -1,0 +1,120 @@
+//! Switches of the command line to schedulers, stealers and engines.
+
+use anyhow::Context as _;
+use color_sched::{
+    ColorQueues, Core, CoreId, Fifo, LoadView, NoSteal, Scheduler, StageBatch, StageInfo, Stealer,
+    Theft,
+};
+use flexsc_ring::{AnyRing, Engine};
+use mely_steal::{Libasync, Mely, Topology};
+use stingy_alloc::Slot;
+
+use crate::config::{Config, Heuristic, RingPolicy, SchedulerPolicy, StealPolicy};
+use crate::connection::Connection;
+use crate::stages::{PARSE_WEIGHT, RESPOND_WEIGHT, Stage};
+use crate::wiring::event::Event;
+use crate::wiring::worker::Worker;
+
+/// A request's stages as the scheduler knows them.
+#[must_use]
+pub fn stage_infos() -> Vec<StageInfo> {
+    let info = |stage: Stage| {
+        let info = StageInfo::new(stage.name());
+        match stage {
+            Stage::Parse => info.allocates().weight(PARSE_WEIGHT),
+            Stage::Respond => info.allocates().weight(RESPOND_WEIGHT),
+            Stage::Stream => info.allocates(),
+            _ => info,
+        }
+    };
+    Stage::ALL.map(info).into()
+}
+
+/// The machine that the configuration asks for.
+#[must_use]
+pub fn machine(config: &Config) -> color_sched::Config {
+    let mut machine = color_sched::Config::new(config.cores.len(), stage_infos());
+    if config.steal == StealPolicy::Libasync {
+        // The baseline steals whatever waits, worth it or not.
+        machine.steal_cost = color_sched::Cost::fixed(0);
+    }
+    machine
+}
+
+/// Does the engine try `accept` itself, so that the listener must not block?
+#[must_use]
+pub fn listens_nonblocking(config: &Config) -> bool {
+    !matches!(config.ring, RingPolicy::Uring | RingPolicy::Auto)
+}
+
+/// The ring that the configuration asks for, and what it turned out to be.
+pub fn ring(config: &Config) -> anyhow::Result<(AnyRing<Slot>, String)> {
+    let engine = match config.ring {
+        RingPolicy::Auto => Engine::Auto,
+        RingPolicy::Direct => Engine::Direct,
+        RingPolicy::Threads => Engine::Threads,
+        RingPolicy::Uring => Engine::Uring,
+    };
+    let options = flexsc_ring::Options::with_engine(engine);
+    let ring = AnyRing::new(&options).with_context(|| format!("--ring {}", config.ring))?;
+    let report = ring.report().to_string();
+    Ok((ring, report))
+}
+
+/// The stealing policy of one core.
+enum AnyStealer {
+    None(NoSteal),
+    Libasync(Libasync),
+    Mely(Mely),
+}
+
+impl Stealer for AnyStealer {
+    fn plan(&mut self, thief: CoreId, view: &impl LoadView) -> Option<Theft> {
+        match self {
+            AnyStealer::None(policy) => policy.plan(thief, view),
+            AnyStealer::Libasync(policy) => policy.plan(thief, view),
+            AnyStealer::Mely(policy) => policy.plan(thief, view),
+        }
+    }
+
+    fn steals(&self) -> bool {
+        match self {
+            AnyStealer::None(policy) => policy.steals(),
+            AnyStealer::Libasync(policy) => policy.steals(),
+            AnyStealer::Mely(policy) => policy.steals(),
+        }
+    }
+}
+
+fn stealer(config: &Config) -> anyhow::Result<AnyStealer> {
+    Ok(match config.steal {
+        _ if config.cores.len() == 1 => AnyStealer::None(NoSteal),
+        StealPolicy::None => AnyStealer::None(NoSteal),
+        StealPolicy::Libasync => AnyStealer::Libasync(Libasync::new()),
+        StealPolicy::Mely => {
+            let by = |heuristic| config.steal_by.contains(&heuristic);
+            let topology = Topology::detect(&config.cores).context("--steal mely")?;
+            let policy = Mely::new(topology)
+                .locality(by(Heuristic::Locality))
+                .time_left(by(Heuristic::TimeLeft))
+                .penalty(by(Heuristic::Penalty));
+            AnyStealer::Mely(policy)
+        }
+    })
+}
+
+/// Runs a worker under the policies of the configuration until it has stopped.
+pub fn run(
+    config: &Config,
+    core: Core<Event, Connection>,
+    worker: &mut Worker<'_>,
+) -> anyhow::Result<()> {
+    let infos = stage_infos();
+    let scheduler: Box<dyn Scheduler> = match config.scheduler {
+        SchedulerPolicy::Fifo => Box::new(Fifo::new(&infos)),
+        SchedulerPolicy::Color => Box::new(ColorQueues::new(&infos)),
+        SchedulerPolicy::Stage => Box::new(StageBatch::new(&infos)),
+    };
+    core.run(worker, scheduler, &mut stealer(config)?).context("the worker's ring failed")?;
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! The crates' own counters to the ones that people and scrapers see.
+
+use color_sched::{CoreStats, Nanos};
+use flexsc_ring::Ring;
+
+use crate::wiring::objects::Objects;
+use crate::wiring::worker::Worker;
+
+/// How often the tables of the live page are written anew.
+const TABLES_EVERY: Nanos = 250_000_000;
+
+impl Worker<'_> {
+    /// Copies the figures of the crates below into the core's block.
+    pub(super) fn publish(&mut self, stats: &CoreStats) {
+        let shared = &self.shared;
+        let metrics = &shared.metrics.cores[self.core];
+        metrics.connections.set(stats.colors);
+        metrics.events.set(stats.events);
+        metrics.batches.set(stats.batches);
+        metrics.thefts.set(stats.thefts);
+        metrics.parks.set(stats.parks);
+        let ring = self.ring.stats();
+        metrics.submitted.set(ring.submitted);
+        metrics.completed.set(ring.completed);
+        metrics.enters.set(ring.enters);
+        let fallbacks = flexsc_ring::Reason::ALL.iter().map(|reason| ring.fallbacks(*reason));
+        metrics.ring_fallbacks.set(fallbacks.sum());
+        let pairs = self.pairs.stats();
+        metrics.delivered.set(pairs.at_once + pairs.eager);
+        metrics.deferred.set(pairs.deferred);
+        metrics.released.set(pairs.released);
+        let Objects::Stingy(objects) = &self.objects else { return };
+        metrics.slab_objects.set(objects.slab().live() as u64);
+        metrics.permits.set(objects.permits);
+        metrics.refusals.set(objects.refusals);
+        metrics.escapes.set(objects.escapes);
+        if self.now < self.tables_at {
+            return;
+        }
+        self.tables_at = self.now + TABLES_EVERY;
+        let slab = objects.slab().stats();
+        let reasons = stingy_alloc::Reason::ALL.iter();
+        metrics.fallbacks.set(reasons.map(|reason| slab.fallback(*reason)).sum());
+        if let Ok(mut tables) = metrics.tables.try_lock() {
+            *tables = vec![("slab", slab.to_string())];
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! A core's scheduler to its ring: completions become events, stages run them.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use color_sched::{
+    Admission, Color, Context, CoreId, CoreStats, Driver, EventSink, Handler, Local, Nanos,
+    StageId, Wait,
+};
+use flexsc_ring::{AnyRing, Call, Completion, Ring, Ticket, Value};
+use stingy_alloc::Slot;
+
+use crate::config::Config;
+use crate::connection::{Connection, Receiving};
+use crate::files::{FileCache, FileEntry};
+use crate::metrics::{CoreMetrics, Metrics};
+use crate::stages::{self, Stage};
+use crate::wiring::cx::{Clock, Cx};
+use crate::wiring::event::{self, Event, Tag};
+use crate::wiring::objects::Objects;
+use crate::wiring::pairs::Pairs;
+
+/// How long accepting rests when there are no descriptors left.
+const ACCEPT_PAUSE: Nanos = 100_000_000;
+
+/// The whole answer to a connection above the limit.
+const SHED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// What is served.
+#[derive(Debug)]
+pub enum Root {
+    /// The sample site, by path.
+    Embedded(HashMap<&'static [u8], Arc<FileEntry>>),
+    /// A directory.
+    Directory(OwnedFd),
+}
+
+/// What all workers share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The configuration.
+    pub config: Config,
+    /// What is served.
+    pub root: Arc<Root>,
+    /// The counters.
+    pub metrics: Metrics,
+    /// Connections at most, over all cores.
+    pub max_connections: usize,
+}
+
+/// One core's part of the server.
+pub struct Worker<'s> {
+    pub(super) core: usize,
+    pub(super) shared: Arc<Shared>,
+    pub(super) ring: AnyRing<Slot>,
+    pub(super) objects: Objects<'s>,
+    pub(super) pairs: Pairs,
+    pub(super) files: FileCache,
+    pub(super) clock: Clock,
+    pub(super) stopping: bool,
+    listener: Option<OwnedFd>,
+    accepting: Accepting,
+    accepted: Vec<OwnedFd>,
+    sequence: u64,
+    pub(super) now: Nanos,
+    pub(super) tables_at: Nanos,
+}
+
+/// Is the accept with the kernel?
+enum Accepting {
+    Armed(Ticket),
+    /// To be posted again then.
+    At(Nanos),
+    Never,
+}
+
+impl<'s> Worker<'s> {
+    /// A worker that accepts from `listener` and makes its calls through `ring`.
+    pub fn new(
+        core: usize,
+        shared: Arc<Shared>,
+        listener: OwnedFd,
+        ring: AnyRing<Slot>,
+        objects: Objects<'s>,
+    ) -> Self {
+        let config = &shared.config;
+        let (pairs, files) = (
+            Pairs::new(config.delivery),
+            FileCache::new(config.file_cache, config.fresh.as_nanos() as Nanos),
+        );
+        Self {
+            core,
+            ring,
+            objects,
+            pairs,
+            files,
+            clock: Clock::new(),
+            stopping: false,
+            listener: Some(listener),
+            accepting: Accepting::At(0),
+            accepted: Vec::new(),
+            sequence: 0,
+            now: 0,
+            tables_at: 0,
+            shared,
+        }
+    }
+
+    fn metrics(&self) -> &CoreMetrics {
+        &self.shared.metrics.cores[self.core]
+    }
+
+    fn arm_accept(&mut self) {
+        let Accepting::At(at) = self.accepting else { return };
+        let Some(listener) = self.listener.as_ref().filter(|_| at <= self.now) else { return };
+        let call = Call::accept_multishot(listener.as_raw_fd());
+        self.accepting = match self.ring.submit(call, Tag::Accept.to_user()) {
+            Ok(ticket) => Accepting::Armed(ticket),
+            Err(_) => Accepting::At(self.now + ACCEPT_PAUSE),
+        };
+    }
+
+    fn stop_accepting(&mut self) {
+        if let Accepting::Armed(ticket) = self.accepting {
+            self.ring.cancel(ticket);
+        }
+        self.accepting = Accepting::Never;
+        self.listener = None;
+    }
+
+    /// Notes an accept's end; new connections are collected because the ring is being reaped.
+    fn accept_completed(&mut self, completion: Completion<Slot>) {
+        match completion.result {
+            Ok(Value::Accepted(socket)) => self.accepted.push(socket),
+            Ok(_) => {}
+            Err(_) => self.metrics().shed.add(u64::from(!self.stopping)),
+        }
+        if !completion.more && !self.stopping {
+            let failed = self.accepted.is_empty();
+            self.accepting = Accepting::At(if failed { self.now + ACCEPT_PAUSE } else { self.now });
+        }
+    }
+
+    fn open_accepted(&mut self, sink: &mut impl EventSink<Event, Connection>) {
+        let mut accepted = std::mem::take(&mut self.accepted);
+        for socket in accepted.drain(..) {
+            self.open_connection(socket, sink);
+        }
+        self.accepted = accepted;
+    }
+
+    fn open_connection(&mut self, socket: OwnedFd, sink: &mut impl EventSink<Event, Connection>) {
+        let open = self.shared.metrics.open.fetch_add(1, Ordering::Relaxed);
+        if self.stopping || open >= self.shared.max_connections {
+            self.shared.metrics.open.fetch_sub(1, Ordering::Relaxed);
+            self.metrics().shed.add(1);
+            return crate::sys::shed(socket, SHED);
+        }
+        self.sequence += 1;
+        let color =
+            Color::at_home(CoreId(self.core as u16), self.sequence, self.shared.config.cores.len());
+        let receive = Call::recv_multishot(socket.as_raw_fd());
+        let posted = self.ring.submit(receive, Tag::Of(color, Stage::Receive).to_user());
+        let Ok(ticket) = posted else {
+            self.shared.metrics.open.fetch_sub(1, Ordering::Relaxed);
+            return crate::sys::shed(socket, SHED);
+        };
+        let connection = Connection::new(socket, Receiving::Armed(ticket), self.now);
+        if sink.open(color, connection).is_err() {
+            return;
+        }
+        self.metrics().accepted.add(1);
+        let _ = sink.post(color, Stage::Open.id(), Event::Go);
+    }
+
+    /// How long the ring may wait: until the scheduler's next deadline or one of ours.
+    fn limit(&mut self, wait: Wait) -> Option<Duration> {
+        let accept_at = match self.accepting {
+            Accepting::At(at) => Some(at),
+            _ => None,
+        };
+        let ours = [accept_at, self.objects.retry_at(self.now)].into_iter().flatten().min();
+        let until = match wait {
+            Wait::No => return Some(Duration::ZERO),
+            Wait::Until(at) => Some(ours.map_or(at, |ours| ours.min(at))),
+            Wait::Forever => ours,
+        };
+        until.map(|at| Duration::from_nanos(at.saturating_sub(self.now)))
+    }
+}
+
+impl Admission for Worker<'_> {
+    #[inline]
+    fn admit(&mut self, stage: StageId, wanted: usize) -> usize {
+        self.objects.admit(stage, wanted, self.now)
+    }
+}
+
+impl Driver for Worker<'_> {
+    type Event = Event;
+    type State = Connection;
+
+    fn poll(
+        &mut self,
+        sink: &mut impl EventSink<Event, Connection>,
+        wait: Wait,
+    ) -> io::Result<usize> {
+        self.now = sink.now();
+        self.arm_accept();
+        let limit = self.limit(wait);
+        self.ring.wait(limit)?;
+        self.now = sink.now();
+        let mut accepts = Vec::new();
+        let reaped = self.ring.reap(&mut |completion| match Tag::of_user(completion.user) {
+            Tag::Of(color, stage) => {
+                let event = event::of_completion(stage, completion.result);
+                let cut_off = !completion.more && matches!(event, Event::Received(_));
+                let _ = sink.post(color, stage.id(), event);
+                if cut_off {
+                    let cause = io::ErrorKind::Interrupted.into();
+                    let _ = sink.post(color, stage.id(), Event::ReceiveEnded(Some(cause)));
+                }
+            }
+            Tag::Accept => accepts.push(completion),
+            Tag::Forget => {}
+        });
+        for completion in accepts {
+            self.accept_completed(completion);
+        }
+        self.open_accepted(sink);
+        Ok(reaped)
+    }
+
+    fn waker(&self) -> color_sched::Waker {
+        let waker = self.ring.waker();
+        color_sched::Waker::new(move || waker.wake())
+    }
+}
+
+impl Handler for Worker<'_> {
+    type Event = Event;
+    type State = Connection;
+
+    fn run(
+        &mut self,
+        cx: &mut Context<'_, Event, Connection>,
+        connection: &mut Connection,
+        event: Event,
+    ) {
+        let Some(stage) = Stage::ALL.get(usize::from(cx.stage().0)) else { return };
+        if matches!(event, Event::Done(_)) {
+            connection.calls -= 1;
+        }
+        stages::run(*stage, &mut Cx { worker: self, sched: cx }, connection, event);
+    }
+
+    fn batch_end(&mut self, _stage: StageId) {
+        self.objects.end_batch();
+    }
+
+    fn stopping(&mut self, local: &mut Local<'_, Event, Connection>) {
+        self.stopping = true;
+        self.stop_accepting();
+        for color in local.colors() {
+            let _ = local.post(color, Stage::Expire.id(), Event::Stop);
+        }
+    }
+
+    fn closed(&mut self, _color: Color, mut connection: Connection) {
+        self.shared.metrics.open.fetch_sub(1, Ordering::Relaxed);
+        self.metrics().closed.add(1);
+        self.pairs.forget(&mut connection.pair);
+    }
+
+    fn turn(&mut self, stats: &CoreStats) {
+        self.publish(stats);
+    }
+}
