@@ -2,7 +2,7 @@
 //!
 //! Forward may-live over event edges to a fixpoint: what may be live at the end of a stage on a
 //! path that asks for another may be live when that one begins. A count that still grows after as
-//! many rounds as there are stages grows around a cycle, and is widened to [`UNBOUNDED`].
+//! many rounds as there are stages grows around a cycle, and is taken to have no bound.
 //!
 //! Dominance: the paper asks that alloc(i) dominate alloc(j), and alloc(j) free(i). Here the same
 //! is asked of the states directly: i dominates j if j is never live while i may be absent.

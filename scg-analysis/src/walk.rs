@@ -20,7 +20,7 @@ const STATES_MAX: usize = 64;
 const UNROLL_MAX: u32 = 64;
 
 /// What is known of a task's objects at a point of a stage.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct State {
     /// By site: objects that may be live.
     pub(crate) live: Vec<u32>,
@@ -118,6 +118,8 @@ pub(crate) fn walk(facts: &Facts, stage: StageIx, entry: &State, matters: &[bool
         stack: Vec::new(),
         loops: Vec::new(),
         guards: 0,
+        known: BTreeMap::new(),
+        recursed: false,
     };
     walker.note(entry);
     let states = States::from([(BTreeSet::new(), entry.at_entry())]);
@@ -136,16 +138,34 @@ struct Walker<'f> {
     loops: Vec<Place>,
     /// Guarded blocks being run.
     guards: u32,
+    /// What a function came to, so that one that is called from many places is not run as often.
+    known: BTreeMap<Context, States>,
+    /// A call was not followed because its function was being run.
+    recursed: bool,
 }
+
+/// What the outcome of a function depends on: the function, the loop it is called in, whether it
+/// is guarded, and the states before it.
+type Context = (FunctionIx, Option<Place>, bool, States);
 
 impl Walker<'_> {
     fn function(&mut self, function: FunctionIx, states: States) -> States {
+        let context = (function, self.loops.last().cloned(), self.guards > 0, states.clone());
+        if let Some(known) = self.known.get(&context) {
+            return known.clone();
+        }
+        let outer = std::mem::replace(&mut self.recursed, false);
         self.out.functions.insert(function);
         self.stack.push(function);
         let flow = self.block(&self.facts.functions[function].body, states);
         self.stack.pop();
         let mut ends = flow.next;
         join_into(&mut ends, flow.returns);
+        // Within a recursion the outcome depends on where it was entered.
+        if !self.recursed {
+            self.known.insert(context, ends.clone());
+        }
+        self.recursed |= outer;
         ends
     }
 
@@ -291,6 +311,7 @@ impl Walker<'_> {
             if relevant.len() < candidates.len() { states.clone() } else { States::new() };
         for function in relevant {
             if self.stack.contains(&function) {
+                self.recursed = true;
                 self.recursion(function, place);
                 join_into(&mut after, states.clone());
             } else {
