@@ -13,7 +13,7 @@
 //! | DONE -> FREE | poster | Acquire load, generation + 1 | poster |
 
 use crate::atomics::{AtomicU32, Ordering, Plain};
-use crate::sys::Trap;
+use crate::trap::Trap;
 
 const FREE: u32 = 0;
 const POSTED: u32 = 1;

@@ -32,6 +32,7 @@ mod ring;
 mod slots;
 mod sys;
 mod syscall_threads;
+mod trap;
 mod waker;
 
 pub use buffer::RecvBuf;

@@ -11,7 +11,8 @@ use crate::buffer::RecvBuf;
 use crate::call::Buffer;
 use crate::call::{CURRENT, Call, Interest, RawCall, Readiness};
 use crate::result::{Failure, FileStat, PostError, Value};
-use crate::sys::{self, NOTHING, Trap};
+use crate::sys;
+use crate::trap::{NOTHING, Trap};
 
 /// `struct open_how` of `openat2`.
 #[repr(C)]

@@ -13,7 +13,11 @@ use crate::atomics::{AtomicU64, Ordering};
 use crate::entry::Entry;
 
 /// Entries of a page: 4 KiB of them.
+#[cfg(not(loom))]
 pub(crate) const ENTRIES: usize = 64;
+/// Few, so that a model can be searched.
+#[cfg(loom)]
+pub(crate) const ENTRIES: usize = 2;
 
 /// A word on a cache line of its own.
 #[repr(align(64))]

@@ -4,7 +4,7 @@ use std::cell::{Cell, UnsafeCell};
 
 use crate::call::Buffer;
 use crate::op::{Op, Parts};
-use crate::sys::Trap;
+use crate::trap::Trap;
 
 /// No slot; ends a list.
 pub(crate) const NONE: u32 = u32::MAX;

@@ -5,19 +5,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// A system call, ready to be made: number and arguments.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Trap {
-    /// The call's number, or [`NOTHING`].
-    pub(crate) number: u16,
-    /// The result is a new descriptor.
-    pub(crate) makes_fd: bool,
-    /// The arguments.
-    pub(crate) args: [u64; 6],
-}
-
-/// The number of the call that does nothing.
-pub(crate) const NOTHING: u16 = u16::MAX;
+use crate::trap::NOTHING;
 
 /// Makes a system call; a failure is its negated `errno`, as the kernel has it.
 ///

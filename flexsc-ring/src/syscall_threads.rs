@@ -17,7 +17,8 @@ use crate::idle::Idle;
 use crate::op::CANCELED;
 use crate::page::{ENTRIES, Page};
 use crate::slots::NONE;
-use crate::sys::{self, Trap};
+use crate::sys;
+use crate::trap::Trap;
 use crate::waker::Waker;
 
 /// A thread that ends no call for so long is taken to be blocked.

@@ -1,5 +1,9 @@
 //! Tests of `flexsc-ring` as its users see it. The conformance suite runs every test on every
 //! engine: the same calls have the same results.
+//!
+//! Under `--cfg loom` the models of the atomic protocols are built instead.
+
+#![cfg_attr(loom, allow(dead_code, reason = "a model uses a part of the file it includes"))]
 
 #[cfg(not(loom))]
 mod cancel;
@@ -21,3 +25,35 @@ mod storm;
 mod support;
 #[cfg(not(loom))]
 mod wake;
+
+#[cfg(loom)]
+mod loom_entry;
+#[cfg(loom)]
+mod loom_page;
+#[cfg(loom)]
+mod loom_returns;
+#[cfg(loom)]
+mod loom_wake;
+
+// The protocols are private: the models include their files.
+#[cfg(loom)]
+#[path = "../../src/atomics.rs"]
+mod atomics;
+#[cfg(loom)]
+#[path = "../../src/entry.rs"]
+mod entry;
+#[cfg(loom)]
+#[path = "../../src/epoch.rs"]
+mod epoch;
+#[cfg(loom)]
+#[path = "../../src/idle.rs"]
+mod idle;
+#[cfg(loom)]
+#[path = "../../src/page.rs"]
+mod page;
+#[cfg(loom)]
+#[path = "../../src/returns.rs"]
+mod returns;
+#[cfg(loom)]
+#[path = "../../src/trap.rs"]
+mod trap;

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use crate::sys::{self, Trap};
+use crate::sys;
 use crate::syscall_threads::{Stopping, SyscallThreads};
+use crate::trap::Trap;
 
 /// Runs calls: at once, or elsewhere and later.
 pub(crate) trait Exec {
