@@ -1,6 +1,7 @@
 //! Memory for a slab: huge pages reserved, else huge pages made, else plain pages, and it says which.
 
 use std::io;
+use std::ptr::NonNull;
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
 
@@ -155,9 +156,9 @@ impl Mapping {
         unsafe { std::slice::from_raw_parts_mut(self.map.as_mut_ptr().add(self.start), self.len) }
     }
 
-    /// Its lowest byte; valid for `len` bytes as long as the mapping lives.
-    pub(crate) fn base(&self) -> *mut u8 {
-        self.map.as_mut_ptr().wrapping_add(self.start)
+    /// Its lowest byte; valid for all its bytes as long as the mapping lives.
+    pub(crate) fn base(&mut self) -> NonNull<u8> {
+        NonNull::from(self.bytes_mut()).cast()
     }
 }
 

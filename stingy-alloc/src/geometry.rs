@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::sys;
 
 /// Caches beyond this are taken for a misread figure rather than a cache.
-const LARGEST_CACHE: usize = 1 << 30;
+pub(crate) const LARGEST_CACHE: usize = 256 << 20;
 
 /// The shape of the cache that a slab is laid out for, normally the L2 of one core.
 ///

@@ -7,8 +7,9 @@ use crate::atomics::{AtomicU64, Ordering};
 use crate::backing::Mapping;
 use crate::fallback::Fallbacks;
 use crate::pool::{Need, Pools};
+use crate::registry;
 use crate::remote::{Pushed, Remote};
-use crate::slot::Slot;
+use crate::slot::{Label, Slot};
 use crate::thread;
 
 /// Called from the thread that freed a slot, when the owner had refused a permit for want of one.
@@ -18,7 +19,7 @@ pub type Wake = Arc<dyn Fn() + Send + Sync>;
 ///
 /// # Invariants
 /// 1. Allocated by `Box`; freed once: by the owner if no slot is out when it goes, else by the last slot.
-/// 2. A slot that is out points here, so this is alive as long as that slot has not been given back.
+/// 2. A slot that is out names this, so this is alive and in the registry as long as that slot has not been given back.
 /// 3. `pools` and `fallbacks` are touched by the owner's thread only, while `owner` is its number; after
 ///    that only by whoever frees this.
 /// 4. An index is out at most once: `pools` hands it out, and gets it back before it does so again.
@@ -31,22 +32,36 @@ pub(crate) struct Home {
     pub(crate) fallbacks: Fallbacks,
     remote: Remote,
     wake: Option<Wake>,
-    mapping: Mapping,
-    /// The pointer that `Box` gave: one made from a reference could not free.
-    this: NonNull<Self>,
+    /// Keeps `base` mapped.
+    _mapping: Mapping,
+    base: NonNull<u8>,
+    /// Its number in the registry, as its slots carry it.
+    label: Label,
 }
 
 impl Home {
-    pub(crate) fn new(mapping: Mapping, pools: Pools, wake: Option<Wake>) -> NonNull<Self> {
+    /// A home owned by this thread; `None` if the process has too many.
+    pub(crate) fn new(
+        mut mapping: Mapping,
+        pools: Pools,
+        wake: Option<Wake>,
+    ) -> Option<NonNull<Self>> {
         let remote = Remote::new(pools.slots());
         let owner = AtomicU64::new(thread::own());
         let fallbacks = Fallbacks::default();
-        let this = NonNull::dangling();
-        let home = Self { owner, pools, fallbacks, remote, wake, mapping, this };
+        let base = mapping.base();
+        let (_mapping, label) = (mapping, Label::of_home(0));
+        let home = Self { owner, pools, fallbacks, remote, wake, _mapping, base, label };
         let this = NonNull::from(Box::leak(Box::new(home)));
-        // SAFETY: just allocated, and nobody else knows of it yet.
-        unsafe { (*this.as_ptr()).this = this };
-        this
+        let number = registry::insert(this);
+        // SAFETY: just allocated, and nobody looks it up before it has handed out a slot.
+        unsafe {
+            match number {
+                Some(number) => (*this.as_ptr()).label = Label::of_home(number),
+                None => drop(Box::from_raw(this.as_ptr())),
+            }
+        }
+        number.map(|_| this)
     }
 
     /// Hands out one slot that a permit has reserved.
@@ -55,7 +70,17 @@ impl Home {
         let taken = self.pools.take(need);
         // SAFETY: by (4) the slot is nobody else's, and its bytes lie within the mapping, which is
         // initialised and by (2) lives as long as the slot.
-        unsafe { Slot::in_slab(self.this, self.mapping.base(), taken) }
+        unsafe { Slot::in_slab(self.label, self.base, taken) }
+    }
+
+    /// Frees it.
+    ///
+    /// # Safety
+    /// By (1) the caller's to free.
+    unsafe fn take_down(home: NonNull<Self>) {
+        // SAFETY: as promised; made by `Box`.
+        let home = unsafe { Box::from_raw(home.as_ptr()) };
+        registry::remove(home.label.home());
     }
 
     /// Frees slots that came home; returns how many.
@@ -75,11 +100,14 @@ impl Home {
     /// Takes a slot back, from any thread.
     ///
     /// # Safety
-    /// `home` points to a living home, and `index` is a slot of it that is out, which the caller gives up.
+    /// Slot `index` of the home of that number is out, and the caller gives it up.
     #[inline]
-    pub(crate) unsafe fn give_back(home: NonNull<Self>, index: u32) {
-        // SAFETY: alive by (2), as the slot is still out.
-        let this = unsafe { home.as_ref() };
+    pub(crate) unsafe fn give_back(number: u16, index: u32) {
+        // SAFETY: alive by (2), as the slot is still out; so its number is in the registry.
+        let (home, this) = unsafe {
+            let home = NonNull::new_unchecked(registry::get(number));
+            (home, home.as_ref())
+        };
         if thread::is(this.owner.load(Ordering::Relaxed)) {
             this.pools.give(index);
         } else {
@@ -106,7 +134,7 @@ impl Home {
             }
             Pushed::Home | Pushed::Orphan => {}
             // SAFETY: the last slot, by the count that the owner left: by (1) ours to free.
-            Pushed::Last => drop(unsafe { Box::from_raw(home.as_ptr()) }),
+            Pushed::Last => unsafe { Self::take_down(home) },
         }
     }
 
@@ -123,7 +151,7 @@ impl Home {
         let live = this.pools.live();
         if this.remote.close(live) {
             // SAFETY: no slot is out, so by (1) it is ours to free.
-            drop(unsafe { Box::from_raw(home.as_ptr()) });
+            unsafe { Self::take_down(home) };
         }
     }
 }

@@ -11,7 +11,7 @@
 //! | `permit` | what may it allocate? |
 //! | `pool` | which slots are free, and whose are the others? |
 //! | `slot` | who owns these bytes? |
-//! | `home`, `remote`, `thread` | how does a slot freed elsewhere come home? |
+//! | `home`, `remote`, `registry`, `thread` | how does a slot freed elsewhere come home? |
 //! | `fallback`, `stats` | what happened, and what did not come from the slab? |
 //! | `sys` | what do kernel and processor say? |
 
@@ -25,6 +25,7 @@ mod layout;
 mod map;
 mod permit;
 mod pool;
+mod registry;
 mod remote;
 mod slab;
 mod slot;

@@ -16,8 +16,8 @@ use crate::slot::Slot;
 pub struct Permit<'s> {
     home: &'s Home,
     needs: &'s [Need],
-    /// Objects left of each need.
-    left: [u32; MAX_ALLOCS],
+    /// Objects taken of each need. Zero at first, so that nothing is copied here piece by piece.
+    used: [u32; MAX_ALLOCS],
     granted: usize,
     stage: StageId,
 }
@@ -34,27 +34,20 @@ pub enum PermitError {
         site: SiteId,
     },
     /// Everything reserved at the site is used.
-    #[error("the {granted} tasks admitted to stage {} have used all they may of site {}; raise its count in alloc= of the stage, or admit more tasks", .stage.0, .site.0)]
+    #[error("the tasks admitted to stage {} have used all they may of site {}; raise its count in alloc= of the stage, or admit more tasks", .stage.0, .site.0)]
     Spent {
         /// The stage of the permit.
         stage: StageId,
         /// The site asked for.
         site: SiteId,
-        /// The tasks it was granted for.
-        granted: usize,
     },
 }
 
 impl<'s> Permit<'s> {
+    /// A permit for what was charged to the pools before.
     #[inline]
-    pub(crate) fn new(
-        home: &'s Home,
-        needs: &'s [Need],
-        left: [u32; MAX_ALLOCS],
-        granted: usize,
-        stage: StageId,
-    ) -> Self {
-        Self { home, needs, left, granted, stage }
+    pub(crate) fn new(home: &'s Home, needs: &'s [Need], granted: usize, stage: StageId) -> Self {
+        Self { home, needs, used: [0; MAX_ALLOCS], granted, stage }
     }
 
     /// Tasks that may run; 0 is a refusal.
@@ -72,32 +65,31 @@ impl<'s> Permit<'s> {
     /// tasks granted.
     #[inline]
     pub fn alloc(&mut self, site: SiteId) -> Result<Slot, PermitError> {
-        for (need, left) in self.needs.iter().zip(&mut self.left) {
-            if need.site == site.0 && *left > 0 {
-                *left -= 1;
-                return Ok(self.home.take(need));
-            }
+        let Some(at) = self.needs.iter().position(|need| need.site == site.0) else {
+            return Err(self.refuse(PermitError::NotInStage { stage: self.stage, site }));
+        };
+        let (need, used) = (&self.needs[at], &mut self.used[at % MAX_ALLOCS]);
+        if *used == need.of_tasks(self.granted) {
+            return Err(self.refuse(PermitError::Spent { stage: self.stage, site }));
         }
-        Err(self.refuse(site))
+        *used += 1;
+        Ok(self.home.take(need))
     }
 
     #[cold]
-    fn refuse(&self, site: SiteId) -> PermitError {
+    fn refuse(&self, error: PermitError) -> PermitError {
         self.home.fallbacks.count(Reason::NoPermit);
-        let (stage, granted) = (self.stage, self.granted);
-        match self.needs.iter().any(|need| need.site == site.0) {
-            true => PermitError::Spent { stage, site, granted },
-            false => PermitError::NotInStage { stage, site },
-        }
+        error
     }
 }
 
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        for (need, left) in self.needs.iter().zip(&self.left) {
-            if *left > 0 {
-                self.home.pools.refund(need, *left);
+        for (at, need) in self.needs.iter().enumerate() {
+            let left = need.of_tasks(self.granted) - self.used[at % MAX_ALLOCS];
+            if left > 0 {
+                self.home.pools.refund(need, left);
             }
         }
     }

@@ -11,7 +11,7 @@
 use std::cell::Cell;
 
 use crate::layout::Layout;
-use crate::map::{MAX_ALLOCS, Section, SiteId, StageId};
+use crate::map::{Section, SiteId, StageId};
 
 /// The end of a free list.
 const END: u32 = u32::MAX;
@@ -23,20 +23,32 @@ const LIVE: u32 = 1 << 31;
 pub(crate) struct Need {
     pub(crate) site: u16,
     region: u16,
+    /// Bytes of an object.
+    size: u32,
     /// Objects of the site that one task takes.
     pub(crate) count: u32,
-    /// Slots of the region that one task takes, over all sites that share it.
+    /// Slots of the region that one task takes, over all sites that share it; 0 if this site has the
+    /// region for itself: its own account is then the narrower one, and that of the region is idle.
     of_region: u32,
+}
+
+impl Need {
+    /// Objects that so many tasks take, where the pools could grant them.
+    #[inline]
+    pub(crate) fn of_tasks(&self, tasks: usize) -> u32 {
+        tasks as u32 * self.count
+    }
 }
 
 /// The account of a site or a region.
 #[derive(Debug, Default)]
 struct Account {
     free: Cell<u32>,
-    live: Cell<u32>,
     capacity: u32,
     #[cfg(debug_assertions)]
     reserved: Cell<u32>,
+    #[cfg(debug_assertions)]
+    live: Cell<u32>,
 }
 
 impl Account {
@@ -44,52 +56,61 @@ impl Account {
         Self { free: Cell::new(capacity), capacity, ..Self::default() }
     }
 
-    fn charge(&self, n: u32) {
-        self.free.set(self.free.get() - n);
+    /// Free to reserved; returns what is left.
+    #[inline]
+    fn charge(&self, n: u32) -> u32 {
+        let free = self.free.get() - n;
+        self.free.set(free);
         #[cfg(debug_assertions)]
-        self.reserved.set(self.reserved.get() + n);
-        self.conserved();
+        self.check(self.reserved.get() + n, self.live.get());
+        free
     }
 
+    /// Reserved to free.
+    #[inline]
     fn refund(&self, n: u32) {
         self.free.set(self.free.get() + n);
         #[cfg(debug_assertions)]
-        self.reserved.set(self.reserved.get() - n);
-        self.conserved();
+        self.check(self.reserved.get() - n, self.live.get());
     }
 
-    fn take(&self) -> u32 {
-        let live = self.live.get() + 1;
-        self.live.set(live);
-        #[cfg(debug_assertions)]
-        self.reserved.set(self.reserved.get() - 1);
-        self.conserved();
-        live
+    /// One reserved to live.
+    #[cfg(debug_assertions)]
+    fn take(&self) {
+        self.check(self.reserved.get() - 1, self.live.get() + 1);
     }
 
+    /// One live to free.
+    #[inline]
     fn give(&self) {
-        self.live.set(self.live.get() - 1);
         self.free.set(self.free.get() + 1);
-        self.conserved();
+        #[cfg(debug_assertions)]
+        self.check(self.reserved.get(), self.live.get() - 1);
     }
 
-    fn conserved(&self) {
-        #[cfg(debug_assertions)]
-        {
-            let sum = self.free.get() + self.reserved.get() + self.live.get();
-            debug_assert_eq!(sum, self.capacity, "an object was lost or made up: {self:?}");
-        }
+    #[cfg(debug_assertions)]
+    fn check(&self, reserved: u32, live: u32) {
+        self.reserved.set(reserved);
+        self.live.set(live);
+        let sum = self.free.get() + reserved + live;
+        debug_assert_eq!(sum, self.capacity, "an object was lost or made up: {self:?}");
     }
 }
 
-/// One site: its account and its counters.
+/// One site: its account and its counters. What is live is told by the links, so that neither taking
+/// nor giving has to count it.
 #[derive(Debug, Default)]
 struct Site {
     account: Account,
     region: u16,
+    /// Whether others take slots of its region too.
+    shared: bool,
     size: u32,
-    peak: Cell<u32>,
+    /// The least that was ever free.
+    low: Cell<u32>,
+    /// Objects ever reserved.
     granted: Cell<u64>,
+    /// Tasks ever refused for want of this site.
     refused: Cell<u64>,
 }
 
@@ -155,22 +176,21 @@ impl Pools {
         for spec in &section.sites {
             let id = usize::from(spec.id.0);
             sites.resize_with(sites.len().max(id + 1), Site::default);
-            let (account, region, size) =
-                (Account::new(spec.cap), place(spec.region), spec.size as u32);
-            sites[id] = Site { account, region, size, ..Site::default() };
+            let (account, region) = (Account::new(spec.cap), place(spec.region));
+            let shared = section.sites.iter().filter(|s| s.region == spec.region).count() > 1;
+            let (size, low) = (spec.size as u32, Cell::new(spec.cap));
+            sites[id] = Site { account, region, shared, size, low, ..Site::default() };
         }
         let mut stages = Vec::new();
         for spec in &section.stages {
             let id = usize::from(spec.id.0);
             stages.resize_with(stages.len().max(id + 1), || None);
-            let region_of = |site: SiteId| sites[usize::from(site.0)].region;
-            let shared = |region| {
-                let mine = spec.alloc.iter().filter(|(site, _)| region_of(*site) == region);
-                mine.map(|(_, count)| count).sum()
-            };
-            let need = |&(site, count): &(SiteId, u32)| {
-                let region = region_of(site);
-                Need { site: site.0, region, count, of_region: shared(region) }
+            let site = |id: SiteId| &sites[usize::from(id.0)];
+            let need = |&(id, count): &(SiteId, u32)| {
+                let Site { region, shared, size, .. } = *site(id);
+                let mine = spec.alloc.iter().filter(|(other, _)| site(*other).region == region);
+                let of_region = if shared { mine.map(|(_, count)| count).sum() } else { 0 };
+                Need { site: id.0, region, size, count, of_region }
             };
             stages[id] = Some(spec.alloc.iter().map(need).collect());
         }
@@ -201,30 +221,28 @@ impl Pools {
 
     #[inline]
     fn grantable_of(&self, need: &Need) -> u32 {
-        let mut site = self.sites[usize::from(need.site)].account.free.get();
-        let mut region = self.regions[usize::from(need.region)].account.free.get();
+        let site = self.sites[usize::from(need.site)].account.free.get();
         // Nearly every count is 1, and a division costs as much as all the rest.
-        if need.of_region != 1 {
-            site /= need.count;
-            region /= need.of_region;
+        let site = if need.count == 1 { site } else { site / need.count };
+        if need.of_region == 0 {
+            return site;
         }
-        site.min(region)
+        site.min(self.regions[usize::from(need.region)].account.free.get() / need.of_region)
     }
 
-    /// Reserves for `n` tasks, at most what [`grantable`](Self::grantable) said; the reservations
-    /// are returned, one a need.
+    /// Reserves for `n` tasks, at most what [`grantable`](Self::grantable) said.
     #[inline]
-    pub(crate) fn charge(&self, needs: &[Need], n: u32) -> [u32; MAX_ALLOCS] {
-        let mut left = [0; MAX_ALLOCS];
-        for (need, left) in needs.iter().zip(&mut left) {
+    pub(crate) fn charge(&self, needs: &[Need], n: u32) {
+        for need in needs {
             let objects = n * need.count;
             let site = &self.sites[usize::from(need.site)];
-            site.account.charge(objects);
+            let free = site.account.charge(objects);
+            site.low.set(site.low.get().min(free));
             site.granted.set(site.granted.get() + u64::from(objects));
-            self.regions[usize::from(need.region)].account.charge(objects);
-            *left = objects;
+            if need.of_region > 0 {
+                self.regions[usize::from(need.region)].account.charge(objects);
+            }
         }
-        left
     }
 
     /// Counts `refused` tasks at the site that is shortest.
@@ -239,25 +257,29 @@ impl Pools {
     #[inline]
     pub(crate) fn refund(&self, need: &Need, objects: u32) {
         self.sites[usize::from(need.site)].account.refund(objects);
-        self.regions[usize::from(need.region)].account.refund(objects);
+        if need.of_region > 0 {
+            self.regions[usize::from(need.region)].account.refund(objects);
+        }
     }
 
     /// Turns one reservation of `need` into a live slot.
     #[inline]
     pub(crate) fn take(&self, need: &Need) -> Taken {
-        let site = &self.sites[usize::from(need.site)];
         let region = &self.regions[usize::from(need.region)];
         let index = region.head.get();
         let link = &self.links[index as usize];
         region.head.set(link.get());
         link.set(LIVE | u32::from(need.site));
-        region.account.take();
-        let live = site.account.take();
-        if live > site.peak.get() {
-            site.peak.set(live);
+        #[cfg(debug_assertions)]
+        {
+            let site = &self.sites[usize::from(need.site)];
+            site.account.take();
+            if site.shared {
+                region.account.take();
+            }
         }
         let offset = region.offset + (index - region.first) as usize * region.slot;
-        Taken { index, offset, size: site.size }
+        Taken { index, offset, size: need.size }
     }
 
     /// Takes a live slot back.
@@ -270,22 +292,26 @@ impl Pools {
         link.set(region.head.get());
         region.head.set(index);
         site.account.give();
-        region.account.give();
+        if site.shared {
+            region.account.give();
+        }
     }
 
     /// Slots handed out and not taken back.
     pub(crate) fn live(&self) -> u32 {
-        self.regions.iter().map(|region| region.account.live.get()).sum()
+        self.links.iter().filter(|link| link.get() & LIVE != 0 && link.get() != END).count() as u32
     }
 
     /// The counters of a site of the map.
-    pub(crate) fn counters(&self, site: SiteId) -> Counters {
-        self.sites.get(usize::from(site.0)).map_or_else(Counters::default, |site| Counters {
-            live: site.account.live.get(),
-            peak: site.peak.get(),
+    pub(crate) fn counters(&self, id: SiteId) -> Counters {
+        let Some(site) = self.sites.get(usize::from(id.0)) else { return Counters::default() };
+        let mark = LIVE | u32::from(id.0);
+        Counters {
+            live: self.links.iter().filter(|link| link.get() == mark).count() as u32,
+            peak: site.account.capacity - site.low.get(),
             granted: site.granted.get(),
             refused: site.refused.get(),
-        })
+        }
     }
 
     /// Bytes of an object of the site, if the map has it.

@@ -10,9 +10,10 @@ use crate::fallback::Reason;
 use crate::geometry::{Geometry, GeometryError};
 use crate::home::{Home, Wake};
 use crate::layout::Layout;
-use crate::map::{MAX_ALLOCS, MapError, MemoryMap, SiteId, StageId};
+use crate::map::{MapError, MemoryMap, SiteId, StageId};
 use crate::permit::Permit;
 use crate::pool::{Need, Pools};
+use crate::registry::MAX_SLABS;
 use crate::slot::Slot;
 use crate::stats::{SiteStats, Stats};
 use crate::verify::{self, Verification};
@@ -63,6 +64,9 @@ pub enum SlabError {
         /// What the kernel said.
         error: io::Error,
     },
+    /// The process has too many slabs.
+    #[error("{MAX_SLABS} slabs exist already; drop some, and the slots that came from them")]
+    TooMany,
 }
 
 /// The slab of one core. It stays on the thread that made it; its [`Slot`]s do not.
@@ -89,7 +93,7 @@ impl Slab {
         let verification = verify::verify(&mut mapping, &geometry);
         let fell_back = backing == Backing::Auto && mapping.backing == Backing::Pages;
         let pools = Pools::new(map.section(), &Layout::new(map.section()));
-        let home = Home::new(mapping, pools, options.wake);
+        let home = Home::new(mapping, pools, options.wake).ok_or(SlabError::TooMany)?;
         let (remote_frees, sealed) = (Cell::new(0), options.sealed);
         let slab = Self { home, map, verification, remote_frees, sealed };
         if fell_back {
@@ -112,21 +116,21 @@ impl Slab {
         let home = self.home();
         let Some(needs) = home.pools.needs(stage) else { return self.no_stage(stage) };
         if needs.is_empty() {
-            return Permit::new(home, needs, [0; MAX_ALLOCS], wanted, stage);
+            return Permit::new(home, needs, wanted, stage);
         }
         let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
         let mut granted = home.pools.grantable(needs, wanted);
         if granted < wanted {
             granted = self.look_again(needs, wanted, granted);
         }
-        let left = home.pools.charge(needs, granted);
-        Permit::new(home, needs, left, granted as usize, stage)
+        home.pools.charge(needs, granted);
+        Permit::new(home, needs, granted as usize, stage)
     }
 
     #[cold]
     fn no_stage(&self, stage: StageId) -> Permit<'_> {
         self.home().fallbacks.count(Reason::NoStage);
-        Permit::new(self.home(), &[], [0; MAX_ALLOCS], 0, stage)
+        Permit::new(self.home(), &[], 0, stage)
     }
 
     /// Frees from other threads may make the difference; only then is a refusal one.

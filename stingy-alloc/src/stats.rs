@@ -16,7 +16,7 @@ pub struct SiteStats {
     pub cap: u32,
     /// Objects in existence.
     pub live: u32,
-    /// Most objects that ever existed at a time.
+    /// Most objects that ever existed, or were reserved by permits, at a time.
     pub peak: u32,
     /// Objects reserved by permits, ever; used or returned.
     pub granted: u64,

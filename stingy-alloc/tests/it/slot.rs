@@ -1,15 +1,17 @@
 //! A slot is a buffer: its bytes are its own, and it is small enough to be passed by value.
 
-use stingy_alloc::{MemoryMap, Permit, SiteId, Slab, Slot, StageId};
+use stingy_alloc::{MemoryMap, Permit, PermitError, SiteId, Slab, Slot, StageId};
 
 use crate::{slab, small};
 
 fn is_a_ring_buffer<B: AsRef<[u8]> + AsMut<[u8]> + Send + Sync + 'static>() {}
 
 #[test]
-fn a_slot_is_what_a_ring_takes_and_three_words_small() {
+fn a_slot_is_what_a_ring_takes_and_two_words_small() {
     is_a_ring_buffer::<Slot>();
-    assert_eq!(size_of::<Slot>(), 3 * size_of::<usize>());
+    let words = 2 * size_of::<u64>();
+    assert_eq!((size_of::<Slot>(), size_of::<Option<Slot>>()), (words, words));
+    assert_eq!(size_of::<Result<Slot, PermitError>>(), words);
     assert!(size_of::<Permit<'_>>() <= 80);
 }
 
