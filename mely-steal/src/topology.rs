@@ -1,7 +1,7 @@
 //! Which cores share a cache, or memory: distances between the cores of a machine, from what sysfs says of its CPUs.
 //!
 //! Core `i` of a scheduler is the thread pinned to the `i`th CPU of the list it was started with; a [`Topology`] is made
-//! for such a list, and speaks of cores. Two CPUs share a cache if sysfs gives both the same CPUs for it, hence distances
+//! for such a list, and speaks of cores. Two CPUs share a cache if sysfs names the same first CPU for both, hence distances
 //! are symmetric however odd the text is.
 //!
 //! Read are, under `devices/system/`: `cpu/online`, `cpu/cpuN/cache/indexK/{level,type,shared_cpu_list}`,
@@ -158,10 +158,7 @@ impl Topology {
             return Distance::Cache(level);
         }
         match (a.node, b.node) {
-            (Some(a), Some(b)) => {
-                let slit = self.nodes.get(a).and_then(|from| from.get(b));
-                slit.map_or(Distance::Unknown, |&slit| Distance::Memory(slit))
-            }
+            (Some(a), Some(b)) => self.slit(a, b).map_or(Distance::Unknown, Distance::Memory),
             // A kernel without NUMA has no nodes, and one memory.
             (None, None)
                 if self.nodes.is_empty() && !a.caches.is_empty() && !b.caches.is_empty() =>
@@ -170,6 +167,13 @@ impl Topology {
             }
             _ => Distance::Unknown,
         }
+    }
+
+    /// The distance of two nodes: the longer way, if they differ.
+    fn slit(&self, a: usize, b: usize) -> Option<u16> {
+        let there = self.nodes.get(a)?.get(b)?;
+        let back = self.nodes.get(b)?.get(a)?;
+        Some(*there.max(back))
     }
 }
 
