@@ -177,11 +177,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         stage: StageId,
         event: E,
     ) -> Result<(), E> {
-        if let Place::Offered(board_slot) = self.colors.entry(slot).place
-            && !self.reclaim(slot, board_slot)
-        {
-            self.gone.push((self.colors.entry(slot).color, slot));
-        }
+        self.look_at_board(slot);
         let cost_ns = self.cost_of(stage);
         let entry = self.colors.entry(slot);
         match &mut entry.place {
@@ -282,7 +278,7 @@ impl<E: Send, S: Send> Desk<E, S> {
     #[inline]
     pub(crate) fn finish(&mut self, slot: Slot, record: Box<Record<E, S>>) {
         if record.head.is_closing {
-            return self.close(slot, record);
+            return self.close(slot, *record);
         }
         let entry = self.colors.entry(slot);
         match record.head.queue.stage() {
@@ -307,7 +303,7 @@ impl<E: Send, S: Send> Desk<E, S> {
     }
 
     /// Ends a color that is not in the table any more or runs.
-    fn close(&mut self, slot: Slot, record: Box<Record<E, S>>) {
+    fn close(&mut self, slot: Slot, record: Record<E, S>) {
         let entry = self.colors.entry(slot);
         let (color, is_home) = (entry.color, entry.is_home);
         self.colors.remove(slot);
@@ -321,7 +317,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
         self.waiting.events -= record.head.queue.len() as u64;
         self.waiting.queued_ns -= record.head.queued_ns;
-        self.dissolve(*record);
+        self.dissolve(record);
     }
 
     /// Gives all that a color has to the program.
@@ -360,6 +356,18 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
         self.waiting = Waiting::default();
         self.stats.colors = 0;
+    }
+
+    /// If the color is on the board, takes it back, or learns who has it.
+    #[inline]
+    pub(crate) fn look_at_board(&mut self, slot: Slot) {
+        let entry = self.colors.entry(slot);
+        if let Place::Offered(board_slot) = entry.place {
+            let color = entry.color;
+            if !self.reclaim(slot, board_slot) {
+                self.gone.push((color, slot));
+            }
+        }
     }
 
     /// Takes an offered color back. False if it has been stolen.
@@ -463,10 +471,13 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
     }
 
-    /// The open colors whose home is here.
+    /// The open colors whose home is here, in order of their numbers.
     pub(crate) fn homed(&self) -> Vec<Color> {
         let cores = self.hub.cores();
-        self.colors.iter().filter(|color| color.home(cores) == self.id).collect()
+        let mut homed: Vec<_> =
+            self.colors.iter().filter(|color| color.home(cores) == self.id).collect();
+        homed.sort_unstable();
+        homed
     }
 
     /// Moves what has become ready into the scheduler.

@@ -77,19 +77,20 @@ impl<E: Send, S: Send> Desk<E, S> {
     /// At the home: a stolen color comes back.
     fn welcome(&mut self, mut record: Box<Record<E, S>>) {
         let color = record.head.color;
-        let found = self.colors.find(color);
-        let Some(slot) = found else { return self.ended.push((color, record.state)) };
+        let Some(slot) = self.colors.find(color) else {
+            return self.ended.push((color, record.state));
+        };
+        self.look_at_board(slot);
         let entry = self.colors.entry(slot);
-        if let Place::Away(away) = &entry.place {
-            let missing = away.forwarded - record.head.received;
-            record.head.received = 0;
-            if missing == 0 {
-                entry.place = Place::Here(record);
-            } else {
-                let settling = Settling { record, missing, later: Vec::new() };
-                entry.place = Place::Settling(Box::new(settling));
-            }
-        }
+        let Place::Away(away) = &entry.place else {
+            return self.ended.push((color, record.state));
+        };
+        let missing = away.forwarded.saturating_sub(record.head.received);
+        record.head.received = 0;
+        entry.place = match missing {
+            0 => Place::Here(record),
+            _ => Place::Settling(Box::new(Settling { record, missing, later: Vec::new() })),
+        };
     }
 
     /// Nothing is missing any more: what was posted meanwhile follows what has come back.
@@ -111,8 +112,9 @@ impl<E: Send, S: Send> Desk<E, S> {
 
     /// At the home: a stolen color has closed.
     fn strike(&mut self, color: Color, incarnation: u64) {
-        if let Some(slot) = self.colors.find(color)
-            && let Place::Away(away) = &self.colors.entry(slot).place
+        let Some(slot) = self.colors.find(color) else { return };
+        self.look_at_board(slot);
+        if let Place::Away(away) = &self.colors.entry(slot).place
             && away.incarnation == incarnation
         {
             self.colors.remove(slot);

@@ -4,3 +4,5 @@
 mod basics;
 #[cfg(not(loom))]
 mod program;
+#[cfg(not(loom))]
+mod stepped;
