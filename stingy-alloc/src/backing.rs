@@ -182,3 +182,27 @@ pub(crate) fn huge_in_smaps(smaps: &str, address: usize) -> usize {
     }
     kib << 10
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smaps_tells_the_huge_bytes_of_the_area_around_an_address() {
+        let smaps = "\
+7f0000000000-7f0000200000 rw-p 00000000 00:00 0 \nSize: 2048 kB\nAnonHugePages: 2048 kB\n\
+7f0000200000-7f0000600000 rw-p 00000000 00:00 0 [anon: x]\nAnonHugePages: 0 kB\n\
+Private_Hugetlb: 4096 kB\nVmFlags: rd wr\n\
+7f0000600000-7f0000601000 r--p 00000000 08:01 12 /usr/lib/x.so\nAnonHugePages: none\n";
+        for (address, huge) in [
+            (0x7f00_0000_0000, 2 << 20),
+            (0x7f00_001f_ffff, 2 << 20),
+            (0x7f00_0020_0000, 4 << 20),
+            (0x7f00_0060_0000, 0),
+            (0x7f00_0060_1000, 0),
+        ] {
+            assert_eq!(huge_in_smaps(smaps, address), huge, "{address:x}");
+        }
+        assert_eq!(huge_in_smaps("", 0), 0);
+    }
+}

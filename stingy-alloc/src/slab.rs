@@ -70,6 +70,8 @@ pub enum SlabError {
 }
 
 /// The slab of one core. It stays on the thread that made it; its [`Slot`]s do not.
+///
+/// A child made by `fork` does not inherit the memory: it must not touch slots of its parent.
 pub struct Slab {
     /// Alive until this is dropped (`Home`, invariant 1).
     home: NonNull<Home>,
