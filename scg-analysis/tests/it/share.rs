@@ -131,3 +131,23 @@ fn sharing_is_done_where_it_lets_batches_grow() {
     let ample = analysis.map(&params(16384)).unwrap();
     assert_eq!((ample.region_of, ample.solution.batches), (vec![0, 1], vec![64, 64, 64]));
 }
+/// The fewest regions pair large objects with small ones and need 8192 bytes; only the three large
+/// ones together leave the others room. Each merge by itself is not enough.
+#[test]
+fn a_server_that_fits_only_by_sharing_has_a_map() {
+    let source = scg_analysis::Source::new(
+        "a.rs",
+        "enum Stage { S1, S2, S3, S4 }
+         const A: Site = Site::new(\"a\", 4096); const B: Site = Site::new(\"b\", 64);
+         const C: Site = Site::new(\"c\", 64); const D: Site = Site::new(\"d\", 4096);
+         const E: Site = Site::new(\"e\", 4096);
+         fn s1(p: P) { p.alloc(A); p.alloc(B); p.close() }
+         fn s2(p: P) { p.alloc(B); p.alloc(C); p.close() }
+         fn s3(p: P) { p.alloc(C); p.alloc(D); p.close() }
+         fn s4(p: P) { p.alloc(E); p.close() }",
+    );
+    let geometry = scg_analysis::Geometry { size: 66 * 64, ways: 66, line: 64, k: 66 };
+    let params = Params { geometry, stack_bytes: 0, batch_max: 64 };
+    let map = analyse(&[source]).unwrap().map(&params).unwrap();
+    assert_eq!((map.region_of, map.solution.bytes), (vec![0, 1, 2, 0, 0], 4096 + 128));
+}
