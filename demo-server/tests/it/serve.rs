@@ -291,3 +291,16 @@ fn the_sample_site_and_its_live_page_are_there_without_arguments() {
     rebound.send(b"GET /-/ HTTP/1.1\r\nHost: attacker.example\r\n\r\n");
     assert_eq!(rebound.answer().unwrap().status, 404, "not through a foreign name");
 }
+
+#[test]
+fn what_was_chosen_is_said_at_start() {
+    let root = tree(&[("a.txt", b"a")]);
+    let options =
+        ["--scheduler", "fifo", "--alloc", "system", "--ring", "direct", "--delivery", "eager"];
+    let server = Server::start(root.path(), &options);
+    for words in ["alloc system", "scheduler fifo", "engine direct", "delivery eager"] {
+        assert!(server.log.contains(words), "{words} is missing in: {}", server.log);
+    }
+    let log = Server::start(root.path(), &[]).log.clone();
+    assert!(log.contains("; slab "), "the slab says what was checked: {log}");
+}

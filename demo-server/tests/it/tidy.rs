@@ -207,6 +207,23 @@ fn system_calls_only_in_sys_rs() {
     complain(&faults);
 }
 
+/// A call into the kernel's interface on this line: a function of libc, or a crate that wraps system calls.
+fn system_call(code: &str) -> Option<&str> {
+    let function = code.split("libc::").skip(1).find(|rest| {
+        let name = rest.find(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'));
+        name.is_some_and(|end| end > 0 && rest[end..].starts_with('('))
+    });
+    let wrapper = ["rustix::", "socket2::"].into_iter().find(|wrapper| code.contains(wrapper));
+    function.or(wrapper)
+}
+
+#[test]
+fn the_rule_on_system_calls_sees_them() {
+    assert!(system_call("let n = libc::read(fd, p, 1);").is_some());
+    assert!(system_call("use rustix::fs::open;").is_some());
+    assert!(system_call("let kind = mode & libc::S_IFMT == libc::c_int::from(x);").is_none());
+}
+
 #[test]
 fn unsafe_is_forbidden_where_it_has_no_place() {
     for name in SAFE {

@@ -11,23 +11,23 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A running server; killed when it goes out of scope.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
     /// What it said until it listened.
-    pub log: String,
+    pub(crate) log: String,
     stderr: Option<thread::JoinHandle<()>>,
 }
 
 impl Server {
     /// Serves `root` with these options besides the address.
-    pub fn start(root: &Path, options: &[&str]) -> Self {
+    pub(crate) fn start(root: &Path, options: &[&str]) -> Self {
         let root = root.to_str().expect("a temporary directory has a plain name");
         Self::run(&[&["serve", "--root", root, "--http", "127.0.0.1:0"], options].concat())
     }
 
     /// Runs the server with these arguments, which must give it a free port.
-    pub fn run(args: &[&str]) -> Self {
+    pub(crate) fn run(args: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_demo-server"))
             .args(args)
             .stderr(Stdio::piped())
@@ -59,23 +59,23 @@ impl Server {
         }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn connect(&self) -> Client {
+    pub(crate) fn connect(&self) -> Client {
         Client::connect(self.addr)
     }
 
     /// One request on a connection of its own; the whole answer.
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         let mut client = self.connect();
         client.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
         client.answer().expect("an answer")
     }
 
     /// A figure of the metrics page, summed over the cores.
-    pub fn metric(&self, name: &str) -> u64 {
+    pub(crate) fn metric(&self, name: &str) -> u64 {
         let body = String::from_utf8(self.get("/-/metrics").body).expect("metrics are text");
         let prefix = format!("demo_server_{name}{{");
         let sample =
@@ -84,18 +84,18 @@ impl Server {
     }
 
     /// Descriptors that the server has open.
-    pub fn descriptors(&self) -> usize {
+    pub(crate) fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("the server runs").count()
     }
 
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.pid().to_string();
         let status = Command::new("kill").args([signal, &pid]).status().expect("kill runs");
         assert!(status.success());
     }
 
     /// Waits for the server to end by itself.
-    pub fn wait(mut self) -> ExitStatus {
+    pub(crate) fn wait(mut self) -> ExitStatus {
         let status = self.child.wait().expect("the server is a child");
         if let Some(stderr) = self.stderr.take() {
             stderr.join().expect("the server said nothing of a panic");
@@ -113,14 +113,14 @@ impl Drop for Server {
 
 /// An answer as it came.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (field, value) = line.split_once(':')?;
             field.eq_ignore_ascii_case(name).then_some(value.trim())
@@ -129,29 +129,29 @@ impl Answer {
 }
 
 /// A connection.
-pub struct Client {
-    pub stream: TcpStream,
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
     received: Vec<u8>,
 }
 
 impl Client {
-    pub fn connect(addr: SocketAddr) -> Self {
+    pub(crate) fn connect(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).expect("the server listens");
         stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
         stream.set_nodelay(true).expect("a socket option can be set");
         Self { stream, received: Vec::new() }
     }
 
-    pub fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the server takes what is sent");
     }
 
     /// The next answer, with a body as long as it says; none if the connection ends first.
-    pub fn answer(&mut self) -> Option<Answer> {
+    pub(crate) fn answer(&mut self) -> Option<Answer> {
         self.answer_to("GET")
     }
 
-    pub fn answer_to(&mut self, method: &str) -> Option<Answer> {
+    pub(crate) fn answer_to(&mut self, method: &str) -> Option<Answer> {
         let end = loop {
             if let Some(at) = self.received.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
@@ -180,14 +180,14 @@ impl Client {
     }
 
     /// Does the server close the connection within a few seconds, with no more bytes?
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         let mut buffer = [0; 4096];
         self.received.is_empty() && matches!(self.stream.read(&mut buffer), Ok(0) | Err(_))
     }
 }
 
 /// A directory with these files.
-pub fn tree(files: &[(&str, &[u8])]) -> TempDir {
+pub(crate) fn tree(files: &[(&str, &[u8])]) -> TempDir {
     let dir = tempfile::tempdir().expect("a temporary directory");
     for (path, bytes) in files {
         let path: PathBuf = dir.path().join(path);
@@ -198,7 +198,7 @@ pub fn tree(files: &[(&str, &[u8])]) -> TempDir {
 }
 
 /// Waits until `holds`, for at most ten seconds.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
         assert!(start.elapsed() < Duration::from_secs(10), "never came true: {what}");
@@ -207,6 +207,6 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Bytes of which each place can be told from the next.
-pub fn pattern(len: usize) -> Vec<u8> {
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
