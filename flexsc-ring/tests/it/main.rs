@@ -18,6 +18,8 @@ mod pool;
 #[cfg(not(loom))]
 mod probe;
 #[cfg(not(loom))]
+mod properties;
+#[cfg(not(loom))]
 mod sockets;
 #[cfg(not(loom))]
 mod storm;
