@@ -86,6 +86,48 @@ fn empty_and_inverted_ranges_are_done() {
     assert_eq!(Splice::new(inverted, AHEAD).next_action(), Action::Done);
 }
 
+/// A disk that answers in its own time, a socket that takes what it likes, a link that
+/// acknowledges when it pleases.
+struct World {
+    fetched: u64,
+    sent: u64,
+    acked: u64,
+    fetching: Option<u64>,
+    sending: Option<u64>,
+}
+
+impl World {
+    fn at(start: u64) -> Self {
+        World { fetched: start, sent: start, acked: start, fetching: None, sending: None }
+    }
+
+    /// One thing happens, to at most `amount` bytes: 0 the disk answers, 1 the socket takes, 2 the
+    /// link acknowledges.
+    fn happens(&mut self, splice: &mut Splice, which: u8, amount: u64) {
+        match which {
+            0 => {
+                if let Some(asked) = self.fetching.take() {
+                    let got = amount.clamp(1, asked);
+                    splice.on_prefetched(got).unwrap();
+                    self.fetched += got;
+                }
+            }
+            1 => {
+                if let Some(asked) = self.sending.take() {
+                    let got = amount.min(asked);
+                    splice.on_sent(got).unwrap();
+                    self.sent += got;
+                }
+            }
+            _ => {
+                let arrived = amount.min(self.sent - self.acked);
+                self.acked += arrived;
+                assert_eq!(splice.on_queue(self.sent - self.acked), arrived);
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -99,8 +141,7 @@ proptest! {
     ) {
         let mut splice = Splice::new(start..start + len, Ahead { window, fetch });
         let (window, fetch) = (window.max(1), fetch.max(1));
-        let (mut fetched, mut sent, mut acked) = (start, start, start);
-        let (mut fetching, mut sending) = (None, None);
+        let mut world = World::at(start);
         let mut chances = chances.into_iter().cycle();
         let mut turns = 0;
         loop {
@@ -108,52 +149,28 @@ proptest! {
             prop_assert!(turns < 100_000, "no end in sight");
             match splice.next_action() {
                 Action::Prefetch { offset, len } => {
-                    prop_assert_eq!(offset, fetched);
-                    prop_assert!(fetched + len - sent <= fetch);
-                    prop_assert!(len > 0 && fetching.replace(len).is_none());
+                    prop_assert_eq!(offset, world.fetched);
+                    prop_assert!(world.fetched + len - world.sent <= fetch);
+                    prop_assert!(len > 0 && world.fetching.replace(len).is_none());
                 }
                 Action::Send { offset, len } => {
-                    prop_assert_eq!(offset, sent);
-                    prop_assert!(sent + len <= fetched);
-                    prop_assert!(sent + len <= acked + window);
-                    prop_assert!(len > 0 && sending.replace(len).is_none());
+                    prop_assert_eq!(offset, world.sent);
+                    prop_assert!(world.sent + len <= world.fetched);
+                    prop_assert!(world.sent + len <= world.acked + window);
+                    prop_assert!(len > 0 && world.sending.replace(len).is_none());
                 }
                 Action::Done => break,
                 Action::Wait => {
                     let (which, amount) = chances.next().unwrap_or_default();
-                    match which {
-                        0 => if let Some(asked) = fetching.take() {
-                            let got = amount.clamp(1, asked);
-                            splice.on_prefetched(got).unwrap();
-                            fetched += got;
-                        },
-                        1 => if let Some(asked) = sending.take() {
-                            let got = amount.min(asked);
-                            splice.on_sent(got).unwrap();
-                            sent += got;
-                        },
-                        _ => {
-                            let arrived = amount.min(sent - acked);
-                            prop_assert_eq!(splice.on_queue(sent - acked - arrived), arrived);
-                            acked += arrived;
-                        }
-                    }
+                    world.happens(&mut splice, which, amount);
                     // A world in which nothing else ever happens still has one more turn to give.
                     if turns % 97 == 0 {
-                        if let Some(asked) = fetching.take() {
-                            splice.on_prefetched(asked).unwrap();
-                            fetched += asked;
-                        }
-                        if let Some(asked) = sending.take() {
-                            splice.on_sent(asked).unwrap();
-                            sent += asked;
-                        }
-                        splice.on_queue(0);
-                        acked = sent;
+                        (0..3).for_each(|which| world.happens(&mut splice, which, u64::MAX));
                     }
                 }
             }
         }
+        let World { sent, .. } = world;
         prop_assert_eq!(sent, start + len);
         prop_assert_eq!((splice.left(), splice.missing()), (0, 0));
     }
