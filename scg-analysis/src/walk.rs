@@ -187,14 +187,7 @@ impl Walker<'_> {
             }
             Op::Free(site) => self.free(*site, false, &mut flow.next),
             Op::FreeAll(site) => self.free(*site, true, &mut flow.next),
-            Op::Post { stage, timer } => {
-                let edge = if *timer { Edge::Timer } else { Edge::Event };
-                self.out.asked.insert((*stage, edge));
-                for (mut posted, state) in std::mem::take(&mut flow.next) {
-                    posted.insert(*stage);
-                    join_into(&mut flow.next, States::from([(posted, state)]));
-                }
-            }
+            Op::Post { stage, timer } => self.post(*stage, *timer, &mut flow.next),
             Op::Close => flow.next.clear(),
             Op::Return => join_into(&mut flow.returns, std::mem::take(&mut flow.next)),
             Op::Break(label) => {
@@ -243,6 +236,15 @@ impl Walker<'_> {
                 join_into(&mut inner.next, broken);
                 flow.absorb(inner);
             }
+        }
+    }
+
+    fn post(&mut self, stage: StageIx, timer: bool, states: &mut States) {
+        let edge = if timer { Edge::Timer } else { Edge::Event };
+        self.out.asked.insert((stage, edge));
+        for (mut posted, state) in std::mem::take(states) {
+            posted.insert(stage);
+            join_into(states, States::from([(posted, state)]));
         }
     }
 
