@@ -1,8 +1,9 @@
-//! Tests of mely-steal: tables of the paper, an oracle, properties on absurd views, sysfs texts.
+//! Tests of mely-steal: tables of the paper, an oracle, properties on absurd views, sysfs texts, threads.
 
 mod base;
 mod heuristics;
 mod oracle;
+mod stress;
 mod sysfs_text;
 mod topology;
 mod views;

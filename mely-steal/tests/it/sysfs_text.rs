@@ -82,11 +82,11 @@ fn any_text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(50))]
 
     #[test]
     fn no_text_in_any_file_makes_reading_panic_or_distances_lopsided(
-        online in "0-[1-7]", level in any_text(), shared in any_text(), nodes in any_text(),
+        online in "0-[1-2]", level in any_text(), shared in any_text(), nodes in any_text(),
         list in any_text(), row in any_text(),
     ) {
         let root = sysfs(&[
