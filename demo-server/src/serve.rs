@@ -138,7 +138,13 @@ fn work(
     let (ring, report) = policy::ring(config)?;
     let slab = match config.alloc {
         AllocPolicy::System => None,
-        AllocPolicy::Stingy => Some(Slab::new(&map, stingy_alloc::Options::default())?),
+        AllocPolicy::Stingy => {
+            // A slot that another core frees may be what a refused stage here waits for.
+            let waker = ring.waker();
+            let wake: stingy_alloc::Wake = Arc::new(move || waker.wake());
+            let options = stingy_alloc::Options { wake: Some(wake), ..Default::default() };
+            Some(Slab::new(&map, options)?)
+        }
     };
     let objects = match &slab {
         Some(slab) => Objects::Stingy(SlabObjects::new(slab)?),

@@ -119,6 +119,9 @@ fn go_on(
             let Some(stat) = task.opening.stat.take() else {
                 return Step::Known(Outcome::Status(Status::InternalServerError));
             };
+            if let Some(file) = task.opening.file.take() {
+                cx.close_file(file);
+            }
             let content = Content::Memory(buf[..n.min(buf.len())].into());
             Step::Known(cx.keep_file(&path, FileEntry::of(&path, &stat, content)))
         }
@@ -154,6 +157,7 @@ fn look(
         return Step::Known(Outcome::Status(Status::NotFound));
     }
     if let Some(entry) = cx.confirm_file(&path, &Identity::of(&stat)) {
+        cx.close_file(file);
         return Step::Known(Outcome::File(entry));
     }
     if stat.size <= SMALL {

@@ -21,6 +21,9 @@ pub(super) fn respond(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
     cx.free(REQUEST, task.request.take().map(|request| request.into_slot()));
     cx.count_answer(status);
     cx.uncorrelate(connection);
+    if len == 0 {
+        return cx.abort(connection);
+    }
     let answer = Answer { slot, len, keep_alive };
     if connection.sending.is_some() {
         connection.ready = Some(answer);
@@ -69,7 +72,7 @@ pub(super) fn with_head<R>(
     write(&Reply { subject, date: cx.date(), connection })
 }
 
-/// Writes head and body, and returns the status with the number of bytes.
+/// Writes head and body, and returns the status with the number of bytes: none if they do not fit.
 fn write(cx: &mut Cx<'_, '_, '_>, task: &Task, out: &mut [u8]) -> (Status, usize) {
     let no_body = task.request.as_ref().is_some_and(|request| request.is_head());
     with_head(cx, task, |reply| {

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::net::Shutdown;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -235,6 +235,11 @@ impl Cx<'_, '_, '_> {
         Outcome::File(entry)
     }
 
+    /// Closes a file or socket that is not needed any more.
+    pub fn close_file(&mut self, file: OwnedFd) {
+        let _ = self.worker.ring.submit(Call::close(file), Tag::Forget.to_user());
+    }
+
     /// Forgets a file that is not there any more.
     pub fn forget_file(&mut self, path: &[u8]) {
         self.worker.files.forget(path);
@@ -377,8 +382,7 @@ impl Cx<'_, '_, '_> {
             self.sched.cancel(timer);
         }
         if let Some(socket) = connection.socket.take() {
-            let posted = self.worker.ring.submit(Call::close(socket), Tag::Forget.to_user());
-            drop(posted);
+            self.close_file(socket);
         }
         connection.ending = Ending::Closing;
         self.sched.close();

@@ -9,6 +9,9 @@ use ecem::{Correlator, Delivery, Event, PairId, Verdict};
 use crate::config::DeliveryPolicy;
 use crate::stages::Stage;
 
+/// Events held for one connection: it is sent one part of an answer at a time.
+const HELD: u32 = 1;
+
 /// The pairs of one core.
 #[derive(Debug)]
 pub struct Pairs {
@@ -23,7 +26,7 @@ impl Pairs {
             DeliveryPolicy::Eager => Delivery::Eager,
             DeliveryPolicy::Ded => Delivery::Deferred,
         };
-        Self { correlator: Correlator::new(delivery) }
+        Self { correlator: Correlator::new(delivery).with_limit(HELD) }
     }
 
     /// Is data held back while its socket is not ready?
@@ -47,8 +50,8 @@ impl Pairs {
             Some(id) => id,
             None => {
                 let Ok(id) = self.correlator.add(color.0, color.0) else { return Some(stage) };
-                if socket_ready {
-                    let _ = self.correlator.on_event(Event::PostReady(id), now);
+                if !socket_ready {
+                    let _ = self.correlator.on_event(Event::PostWait(id), now);
                 }
                 *pair.insert(id)
             }

@@ -30,7 +30,6 @@ impl Worker<'_> {
         metrics.deferred.set(pairs.deferred);
         metrics.released.set(pairs.released);
         let Objects::Stingy(objects) = &self.objects else { return };
-        metrics.slab_objects.set(objects.slab().live() as u64);
         metrics.permits.set(objects.permits);
         metrics.refusals.set(objects.refusals);
         metrics.escapes.set(objects.escapes);
@@ -39,6 +38,7 @@ impl Worker<'_> {
         }
         self.tables_at = self.now + TABLES_EVERY;
         let slab = objects.slab().stats();
+        metrics.slab_objects.set(slab.sites.iter().map(|site| u64::from(site.live)).sum());
         let reasons = stingy_alloc::Reason::ALL.iter();
         metrics.fallbacks.set(reasons.map(|reason| slab.fallback(*reason)).sum());
         if let Ok(mut tables) = metrics.tables.try_lock() {

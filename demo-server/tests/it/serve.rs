@@ -304,3 +304,27 @@ fn what_was_chosen_is_said_at_start() {
     let log = Server::start(root.path(), &[]).log.clone();
     assert!(log.contains("; slab "), "the slab says what was checked: {log}");
 }
+
+#[test]
+fn data_is_held_back_while_its_socket_is_busy_and_only_under_ded() {
+    let root = tree(&[("big.bin", &pattern(8_000_000)), ("k.bin", &pattern(1024))]);
+    for (delivery, holds) in [("ded", true), ("eager", false)] {
+        let server = Server::start(root.path(), &["--delivery", delivery]);
+        let mut slow = server.connect();
+        slow.send(b"GET /big.bin HTTP/1.1\r\nHost: h\r\n\r\n");
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(slow.answer().map(|answer| answer.body.len()), Some(8_000_000), "{delivery}");
+        let mut ahead = server.connect();
+        ahead.send(&b"GET /k.bin HTTP/1.1\r\nHost: h\r\n\r\n".repeat(20));
+        for _ in 0..20 {
+            assert_eq!(ahead.answer().map(|answer| answer.status), Some(200), "{delivery}");
+        }
+        eventually("the figures are published", || server.metric("requests_total") > 21);
+        assert_eq!(server.metric("pairs_deferred_total") > 0, holds, "{delivery}");
+        assert_eq!(
+            server.metric("pairs_deferred_total"),
+            server.metric("pairs_released_total"),
+            "{delivery}"
+        );
+    }
+}
