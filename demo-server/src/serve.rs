@@ -147,7 +147,7 @@ fn work(
         }
     };
     let objects = match &slab {
-        Some(slab) => Objects::Stingy(SlabObjects::new(slab)?),
+        Some(slab) => Objects::Stingy(Box::new(SlabObjects::new(slab)?)),
         None => Objects::System,
     };
     note(&shared, index, &report, slab.as_ref());

@@ -16,20 +16,15 @@ use crate::wiring::Cx;
 /// The longest path that can name a file; what decodes to more is not there.
 const PATH_MAX: usize = 4096;
 
-/// What the waiting bytes amount to.
-enum Step {
-    /// More bytes are needed.
-    Wait,
-    /// A request, and where it goes next: nowhere until its body has been thrown away.
-    Next(Task, Option<Stage>),
-}
+/// A request, and where it goes next: nowhere until its body has been thrown away.
+type Step = (Task, Option<Stage>);
 
 /// Starts on the next request, if it has arrived whole and the one before it is out of the way.
 pub(super) fn parse(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
     if connection.ending == Ending::No && connection.may_parse() {
         match read_request(cx, connection) {
-            Step::Wait => cx.expect_rest(connection),
-            Step::Next(task, next) => {
+            None => cx.expect_rest(connection),
+            Some((task, next)) => {
                 connection.task = Some(task);
                 if let Some(next) = next {
                     cx.next(next);
@@ -43,30 +38,30 @@ pub(super) fn parse(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
     cx.settle(connection);
 }
 
-fn read_request(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) -> Step {
+fn read_request(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) -> Option<Step> {
     if connection.input.is_empty() {
-        return Step::Wait;
+        return None;
     }
     let limits = Limits::default();
     let (input, seen) = (connection.input.bytes(), connection.input.partial);
     if seen > 0 && !limits.worth_parsing(input, seen) {
         connection.input.partial = input.len();
-        return Step::Wait;
+        return None;
     }
     let (step, used) = match crate::http::parse::parse(input, &limits) {
         Parsed::Partial => {
             connection.input.partial = input.len();
-            return Step::Wait;
+            return None;
         }
         Parsed::Refused(refusal) => (refuse(&refusal), input.len()),
         Parsed::Complete(head) => (accept(cx, &head), head.head_len),
     };
     connection.input.consume(used);
-    step
+    Some(step)
 }
 
 fn refuse(refusal: &Refusal) -> Step {
-    Step::Next(Task::answer(refusal.status), Some(Stage::Respond))
+    (Task::answer(refusal.status), Some(Stage::Respond))
 }
 
 /// Packs a valid head, or says at once why there will be no file.
@@ -96,7 +91,7 @@ fn accept(cx: &mut Cx<'_, '_, '_>, head: &Head<'_>) -> Step {
         (None, Some(_)) => Some(Stage::Respond),
         (None, None) => Some(Stage::Lookup),
     };
-    Step::Next(task, next)
+    (task, next)
 }
 
 impl Task {

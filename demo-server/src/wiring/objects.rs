@@ -16,7 +16,7 @@ pub enum Objects<'s> {
     /// From the system allocator, as many as are asked for.
     System,
     /// From the slab.
-    Stingy(SlabObjects<'s>),
+    Stingy(Box<SlabObjects<'s>>),
 }
 
 /// The slab, and the permit of the batch that runs.
@@ -123,7 +123,6 @@ impl<'s> SlabObjects<'s> {
 }
 
 /// Finds the sites and stages of the source in a map.
-#[expect(clippy::type_complexity, reason = "the two tables of one map")]
 fn resolve(
     map: &MemoryMap,
 ) -> Result<([SiteId; SITES.len()], [stingy_alloc::StageId; Stage::ALL.len()]), MapMismatch> {

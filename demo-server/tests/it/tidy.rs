@@ -306,14 +306,12 @@ fn help_equals_readme() {
     let mut rows = Vec::new();
     for line in help.lines() {
         let line = line.trim();
-        if let Some(at) = line.find("--") {
-            if line.starts_with('-') {
-                option = line[at..].split_whitespace().next().unwrap_or_default().to_owned();
-                let value = line.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
-                let (value, text) = value.unwrap_or(("", line));
-                rows.push((option.clone(), value.to_owned(), text.trim().to_owned()));
-                continue;
-            }
+        if let Some(at) = line.find("--").filter(|_| line.starts_with('-')) {
+            option = line[at..].split_whitespace().next().unwrap_or_default().to_owned();
+            let value = line.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
+            let (value, text) = value.unwrap_or(("", line));
+            rows.push((option.clone(), value.to_owned(), text.trim().to_owned()));
+            continue;
         }
         if let Some(row) = rows.last_mut().filter(|_| !option.is_empty() && !line.is_empty()) {
             row.2 = format!("{} {line}", row.2).trim().to_owned();
