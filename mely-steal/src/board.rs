@@ -1,6 +1,6 @@
 //! What a victim offers, slot by slot, however absurd the view is.
 
-use color_sched::{CoreId, Load, LoadView, Offer};
+use color_sched::{CoreId, LoadView, Offer};
 
 /// Slots of one board that are looked at. Boards have 8 to 16; the bound is for views that claim to be endless.
 pub(crate) const MAX_SLOTS: usize = 1024;
@@ -13,15 +13,11 @@ pub(crate) fn cores(view: &impl LoadView) -> usize {
     view.cores().min(MAX_CORES)
 }
 
-/// What `victim` offers, with its slot, beginning at slot `first` and coming around.
+/// What `victim` offers, with its slot.
 pub(crate) fn offers(
     victim: CoreId,
-    load: &Load,
-    first: usize,
+    slots: usize,
     view: &impl LoadView,
 ) -> impl Iterator<Item = (usize, Offer)> {
-    let slots = load.slots.min(MAX_SLOTS);
-    let first = first.checked_rem(slots).unwrap_or(0);
-    let around = (first..slots).chain(0..first);
-    around.filter_map(move |slot| Some((slot, view.offered(victim, slot)?)))
+    (0..slots.min(MAX_SLOTS)).filter_map(move |slot| Some((slot, view.offered(victim, slot)?)))
 }

@@ -34,7 +34,7 @@ impl Stealer for Libasync {
             if !can_be_stolen(&load) {
                 return None;
             }
-            board::offers(victim, &load, 0, view)
+            board::offers(victim, load.slots, view)
                 .find(|(_, offer)| is_under_half(offer, &load))
                 .map(|(slot, offer)| Theft { victim, slot, color: offer.color })
         })

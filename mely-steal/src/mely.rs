@@ -95,21 +95,21 @@ impl Choice {
         if !self.by_time_left && !libasync::can_be_stolen(&load) {
             return None;
         }
-        let is_base = !self.by_time_left && !self.by_penalty;
-        // Thieves with the same victim begin at different slots, and of equals take different ones.
-        let first = if is_base { 0 } else { thief.index() };
+        let slots = load.slots.min(board::MAX_SLOTS);
         let price_ns = price::price_ns(view.steal_cost_ns(), distance);
-        let mut stealable = board::offers(victim, &load, first, view).filter(|(_, offer)| {
+        let mut stealable = board::offers(victim, slots, view).filter(|(_, offer)| {
             if self.by_time_left {
                 time_left::is_worthy(self.left_ns(offer), price_ns)
             } else {
                 libasync::is_under_half(offer, &load)
             }
         });
-        let chosen = if is_base {
-            stealable.next()
+        let chosen = if self.by_time_left || self.by_penalty {
+            // Thieves with the same victim count slots from their own number, and of equals take different ones.
+            let turn = |slot: usize| (slot + slots - thief.index() % slots) % slots;
+            stealable.min_by_key(|(slot, offer)| (Reverse(self.left_ns(offer)), turn(*slot)))
         } else {
-            stealable.min_by_key(|(_, offer)| Reverse(self.left_ns(offer)))
+            stealable.next()
         };
         chosen.map(|(slot, offer)| Theft { victim, slot, color: offer.color })
     }
