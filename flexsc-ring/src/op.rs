@@ -182,13 +182,16 @@ impl Op {
         }
     }
 
-    /// A failure that says nothing about the call: a signal came, or a connection went before it
-    /// could be accepted.
+    /// A failure that says nothing about the call: a signal came, a connection went before it could
+    /// be accepted, or a directory was moved while a path beneath it was walked.
     pub(crate) fn starts_over(&self, ret: i64) -> bool {
         let is = |errno: i32| ret == -i64::from(errno);
         match self {
             Op::Raw(_) | Op::Close { .. } => false,
             Op::Accept { .. } => is(libc::EINTR) || is(libc::ECONNABORTED),
+            Op::Open { how, .. } if how.resolve & libc::RESOLVE_CACHED == 0 => {
+                is(libc::EINTR) || is(libc::EAGAIN)
+            }
             _ => is(libc::EINTR),
         }
     }

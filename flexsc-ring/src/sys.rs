@@ -110,7 +110,9 @@ pub(crate) fn epoll_wait(
         let error = io::Error::last_os_error();
         return match error.raw_os_error() {
             Some(libc::EINTR) => Ok(()),
-            Some(libc::ENOSYS) if exact.is_some() && !OLD_KERNEL.swap(true, Ordering::Relaxed) => {
+            Some(libc::ENOSYS | libc::EPERM)
+                if exact.is_some() && !OLD_KERNEL.swap(true, Ordering::Relaxed) =>
+            {
                 epoll_wait(epoll, events, timeout)
             }
             _ => Err(error),

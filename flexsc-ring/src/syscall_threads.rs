@@ -140,9 +140,11 @@ impl SyscallThreads {
         picked.is_some()
     }
 
-    /// True while calls wait for a thread: the poster should not sleep for long, but look again.
+    /// True while calls wait for a thread that could be woken or started: the poster should not
+    /// sleep for long, but look again.
     pub(crate) fn crowded(&self) -> bool {
-        self.shared.pages.iter().any(|page| page.unclaimed() != 0)
+        let helpers = self.threads.len() < self.most || self.shared.idle.count() > 0;
+        helpers && self.shared.pages.iter().any(|page| page.unclaimed() != 0)
     }
 
     /// If calls wait for a thread and none has ended for a while, the threads are blocked: another

@@ -11,7 +11,12 @@ use crate::result::{Cancelled, Completion, PostError, Ticket};
 use crate::ring::Ring;
 use crate::waker::Waker;
 
-/// A ring whose engine was chosen at run time.
+/// A ring whose engine was chosen at run time. It stays on the thread that makes it:
+///
+/// ```compile_fail
+/// fn travels<T: Send>() {}
+/// travels::<flexsc_ring::AnyRing<Vec<u8>>>();
+/// ```
 #[allow(clippy::large_enum_variant, reason = "one a thread, and never moved")]
 pub enum AnyRing<B: Buffer> {
     /// The kernel makes the calls, through io_uring.

@@ -44,8 +44,8 @@ fn every_returned_buffer_comes_home_once_with_its_bytes() {
         let home = Home::new();
         let (one, two) = (Arc::clone(&home), Arc::clone(&home));
         let threads = [
-            thread::spawn(move || [one.push(0), one.push(1)].map(stacked)),
-            thread::spawn(move || [two.push(2); 2].map(stacked)),
+            thread::spawn(move || (0..2).for_each(|id| stacked(one.push(id)))),
+            thread::spawn(move || stacked(two.push(2))),
         ];
         let mut came = Vec::new();
         home.returns.drain(|id| came.push(home.read(id)));

@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use flexsc_ring::{Call, Reason, RecvBuf, Ring, Value};
+use flexsc_ring::{AnyRing, Call, Options, Reason, RecvBuf, Ring, Value};
 
 use crate::on_every_engine;
 use crate::support::{A_MOMENT, Bench, Done};
@@ -110,6 +110,21 @@ on_every_engine! {
         }
     }
 
+    fn a_receive_goes_on_as_soon_as_its_buffer_is_back(bench) {
+        let engine = bench.ring.engine();
+        let options = Options { pool_buffers: 1, ..crate::support::options(engine) };
+        bench.ring = AnyRing::new(&options).expect("another ring");
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        theirs.write_all(&vec![7; 20_000]).expect("written");
+        bench.post(Call::recv_multishot(ours.as_raw_fd()), 1);
+        let (start, mut got) = (std::time::Instant::now(), 0);
+        while got < 20_000 {
+            bench.turn(Duration::from_secs(5));
+            got += bench.done.drain(..).map(|done| buffer(done).len()).sum::<usize>();
+        }
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    }
+
     fn received_bytes_outlive_their_ring(bench) {
         let (ours, mut theirs) = UnixStream::pair().expect("a pair");
         theirs.write_all(b"still here").expect("written");
@@ -118,7 +133,7 @@ on_every_engine! {
         theirs.write_all(b"and there").expect("written");
         let there = buffer(bench.next());
         let options = crate::support::options(bench.ring.engine());
-        bench.ring = flexsc_ring::AnyRing::new(&options).expect("another ring");
+        bench.ring = AnyRing::new(&options).expect("another ring");
         assert_eq!(&here[..], b"still here");
         std::thread::spawn(move || assert_eq!(&there[..], b"and there")).join().expect("read");
     }

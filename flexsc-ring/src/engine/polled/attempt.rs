@@ -58,12 +58,13 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
 
     fn failed(&mut self, index: u32, ret: i64) {
         let slot = self.slots.at(index);
-        let no_nowait = [libc::EOPNOTSUPP, libc::EINVAL, libc::ENOSYS].map(|e| -i64::from(e));
+        let errors = [libc::EOPNOTSUPP, libc::EINVAL, libc::ENOSYS, libc::EPERM];
+        let no_nowait = errors.map(|errno| -i64::from(errno));
         if slot.op().starts_over(ret) {
             if slot.cancelled.get() {
                 return self.end(index, CANCELED);
             }
-            return self.attempt(index);
+            return self.line_up(index);
         }
         if would_block(ret) && slot.op().waits_on().is_some() {
             if slot.cancelled.get() {

@@ -145,7 +145,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     }
 
     /// Parks a call until its descriptor is ready.
-    fn park(&mut self, index: u32) {
+    pub(super) fn park(&mut self, index: u32) {
         let slot = self.slots.at(index);
         let Some((fd, direction)) = slot.op().waits_on() else { return };
         if slot.linked.get() {
@@ -184,13 +184,13 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     }
 
     /// Puts a call into the line of those to be tried again.
-    fn line_up(&mut self, index: u32) {
+    pub(super) fn line_up(&mut self, index: u32) {
         self.slots.at(index).stage.set(Stage::Ready);
         self.ready.push_back(self.slots.ticket(index));
     }
 
     /// A descriptor goes, or has come anew: nobody can wait on what it was.
-    fn forget(&mut self, fd: i32) {
+    pub(super) fn forget(&mut self, fd: i32) {
         self.watch.forget(fd, &mut self.orphans);
         self.end_orphans();
     }
@@ -212,8 +212,8 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     }
 
     pub(super) fn wait(&mut self, until: Option<Duration>) -> io::Result<()> {
-        self.exec.publish();
         self.turn();
+        self.exec.publish();
         let busy = !self.done.is_empty() || !self.ready.is_empty();
         if busy && self.skips < MOST_SKIPS {
             self.skips += 1;
