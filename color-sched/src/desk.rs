@@ -78,6 +78,8 @@ pub(crate) struct Desk<E, S> {
     queue_limit: usize,
     /// The program has been told to stop.
     pub(crate) is_stopping: bool,
+    /// No color is open on any core, and nothing is sent any more.
+    pub(crate) is_sealed: bool,
     /// The time of the last stamp.
     pub(crate) now: Nanos,
     pub(crate) stats: CoreStats,
@@ -106,6 +108,7 @@ impl<E: Send, S: Send> Desk<E, S> {
             offers: None,
             queue_limit: config.queue_limit,
             is_stopping: false,
+            is_sealed: false,
             now: 0,
             stats: CoreStats::default(),
         }
@@ -450,12 +453,15 @@ impl<E: Send, S: Send> Desk<E, S> {
         self.wheel.next_deadline()
     }
 
-    /// Sends a message; its core is woken by [`Desk::wake_touched`].
+    /// Sends a message; its core is woken by [`Desk::wake_touched`]. It comes back if that core, or this one, has ended.
     pub(crate) fn send(
         &mut self,
         core: CoreId,
         message: Message<E, S>,
     ) -> Result<(), Message<E, S>> {
+        if self.is_sealed {
+            return Err(message);
+        }
         self.hub.send(core, message)?;
         if !self.touched.contains(&core) {
             self.touched.push(core);

@@ -71,6 +71,7 @@ pub(crate) struct Hub<E, S> {
     is_stopping: AtomicBool,
     is_halted: AtomicBool,
     done: AtomicUsize,
+    sealed: AtomicUsize,
 }
 
 impl<E: Send, S: Send> Hub<E, S> {
@@ -90,6 +91,7 @@ impl<E: Send, S: Send> Hub<E, S> {
             is_stopping: AtomicBool::new(false),
             is_halted: AtomicBool::new(false),
             done: AtomicUsize::new(0),
+            sealed: AtomicUsize::new(0),
         }
     }
 
@@ -178,9 +180,21 @@ impl<E: Send, S: Send> Hub<E, S> {
         }
     }
 
-    /// Has every core counted itself done? Then no event will be posted by any.
+    /// Has every core counted itself done? Then no color is open anywhere.
     pub(crate) fn is_done(&self) -> bool {
         self.done.load(Ordering::Acquire) == self.cores()
+    }
+
+    /// Told once by each core that knows that all are done, and from then on sends nothing.
+    pub(crate) fn count_sealed(&self) {
+        if self.sealed.fetch_add(1, Ordering::AcqRel) + 1 == self.cores() {
+            self.wake_all();
+        }
+    }
+
+    /// Has every core sent its last message?
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::Acquire) == self.cores()
     }
 }
 

@@ -235,11 +235,8 @@ impl<E: Send, S: Send> Core<E, S> {
         self.publish(program);
         let id = self.desk.id;
         self.desk.hub.station(id).parker.doze();
-        let has_news = !self.inbox.is_empty()
-            || self.desk.hub.is_halted()
-            || self.desk.hub.is_stopping() != self.desk.is_stopping
-            || (self.is_counted && self.desk.hub.is_done())
-            || self.steal(scheduler, stealer);
+        let has_news =
+            !self.inbox.is_empty() || self.has_end_news() || self.steal(scheduler, stealer);
         let wait = match self.deadline() {
             _ if has_news => Wait::No,
             Some(at) if at <= self.desk.now => Wait::No,
@@ -446,7 +443,8 @@ impl<E: Send, S: Send> Core<E, S> {
         self.settle(program, scheduler);
     }
 
-    /// Has every core ended its colors?
+    /// Has every core ended its colors, and sent its last message? The steps of the end, each told to the others once:
+    /// nothing is open here; nothing is open anywhere, so this core sends no more; nobody sends any more.
     fn is_stop_complete(&mut self) -> bool {
         if !self.desk.is_stopping {
             return false;
@@ -455,10 +453,23 @@ impl<E: Send, S: Send> Core<E, S> {
             self.is_counted = true;
             self.desk.hub.count_done();
         }
-        self.is_counted && self.desk.hub.is_done()
+        if !self.desk.is_sealed && self.is_counted && self.desk.hub.is_done() {
+            self.desk.is_sealed = true;
+            self.desk.hub.count_sealed();
+        }
+        self.desk.is_sealed && self.desk.hub.is_sealed()
     }
 
-    /// The end: no core will post any more, and what is on its way has met closed colors.
+    /// Has something changed since [`Self::is_stop_complete`] was asked?
+    fn has_end_news(&self) -> bool {
+        let hub = &self.desk.hub;
+        hub.is_halted()
+            || hub.is_stopping() != self.desk.is_stopping
+            || (self.is_counted && hub.is_done() != self.desk.is_sealed)
+            || (self.desk.is_sealed && hub.is_sealed())
+    }
+
+    /// The end: what is still in the inbox met closed colors.
     fn end<P>(&mut self, program: &mut P, scheduler: &mut impl Scheduler) -> Turn
     where
         P: Handler<Event = E, State = S>,

@@ -36,7 +36,10 @@ impl StageBatch {
         Self::with_limit(self.infos, limit.max(1))
     }
 
-    fn with_limit(infos: Vec<StageInfo>, batch_limit: usize) -> Self {
+    fn with_limit(mut infos: Vec<StageInfo>, batch_limit: usize) -> Self {
+        if infos.is_empty() {
+            infos.push(StageInfo::new("any"));
+        }
         let flow = |info: &StageInfo| if info.flow == 0 { batch_limit } else { info.flow };
         let flow = |info: &StageInfo| u32::try_from(flow(info)).unwrap_or(u32::MAX);
         let election = Election::new(infos.iter().map(|info| (info.weight, flow(info))));
@@ -47,10 +50,8 @@ impl StageBatch {
 impl Scheduler for StageBatch {
     #[inline]
     fn push(&mut self, ready: Ready) {
-        let stage = ready.stage.index();
-        if stage >= self.infos.len() {
-            return;
-        }
+        // A stage that this scheduler was not told of waits with the last one: nothing is lost.
+        let stage = ready.stage.index().min(self.infos.len() - 1);
         self.lists.push_back(stage, ready.slot.0, ready);
         self.election.set_waiting(stage, self.lists.count(stage));
     }
@@ -83,9 +84,9 @@ impl Scheduler for StageBatch {
     }
 
     fn take_color(&mut self, color: Color, slot: Slot) -> Option<Ready> {
-        let ready = self.lists.get(slot.0).filter(|ready| ready.color == color)?;
-        self.lists.remove(slot.0);
-        let stage = ready.stage.index();
+        self.lists.get(slot.0).filter(|ready| ready.color == color)?;
+        let stage = self.lists.list_of(slot.0)?;
+        let ready = self.lists.remove(slot.0)?;
         self.election.set_waiting(stage, self.lists.count(stage));
         Some(ready)
     }

@@ -1,8 +1,24 @@
 //! All tests of color-sched, in one binary.
 
 #[cfg(not(loom))]
+mod bad_input;
+#[cfg(not(loom))]
 mod basics;
+#[cfg(not(loom))]
+mod elect;
+#[cfg(loom)]
+mod loom_board;
+#[cfg(loom)]
+mod loom_park;
 #[cfg(not(loom))]
 mod program;
 #[cfg(not(loom))]
+mod schedulers;
+#[cfg(not(loom))]
 mod stepped;
+#[cfg(not(loom))]
+mod threads;
+#[cfg(not(loom))]
+mod timers;
+#[cfg(not(loom))]
+mod worthy;

@@ -206,7 +206,7 @@ impl Handler for Program {
             }
             world.away += u64::from(cx.color().home(cx.cores()) != cx.core());
         }
-        if self.world().dice.one_in(2) {
+        if self.world().dice.one_in(3) {
             step(&self.world, &self.others);
         }
         match event.kind {
@@ -245,7 +245,7 @@ impl Driver for Program {
     type State = u64;
 
     fn poll(&mut self, sink: &mut impl EventSink<Event, u64>, _wait: Wait) -> io::Result<usize> {
-        if self.world().dice.one_in(2) {
+        if self.world().dice.one_in(3) {
             step(&self.world, &self.others);
         }
         let world = Arc::clone(&self.world);
@@ -408,12 +408,12 @@ fn run(seed: u64) -> (u64, u64, u64) {
 #[test]
 fn nothing_is_lost_doubled_or_overtaken_whatever_the_cores_do() {
     let (mut away, mut thefts, mut returned) = (0, 0, 0);
-    for seed in 0..600 {
+    for seed in 0..200 {
         let (ran_away, stolen, came_home) = run(seed);
         away += ran_away;
         thefts += stolen;
         returned += came_home;
     }
-    assert!(away > 10_000 && thefts > 5_000, "{away} events ran away, {thefts} thefts: too few");
-    assert!(returned > 5_000, "{returned} colors came home: too few");
+    assert!(away > 5_000 && thefts > 2_000, "{away} events ran away, {thefts} thefts: too few");
+    assert!(returned > 2_000, "{returned} colors came home: too few");
 }
