@@ -5,6 +5,7 @@ use mely_steal::price::price_ns;
 use mely_steal::time_left::is_worthy;
 use mely_steal::{Distance, Libasync, Mely, Topology, penalty};
 
+use crate::topology::two_nodes;
 use crate::views::{Plain, Victim, idle, offer, victim};
 
 fn mely(cores: usize, locality: bool, time_left: bool, penalty: bool) -> Mely {
@@ -173,6 +174,20 @@ fn memory_twice_as_far_makes_a_theft_twice_as_dear() {
     }
     assert_eq!(price_ns(u64::MAX, Distance::Memory(u16::MAX)), u64::MAX);
     assert_eq!(price_ns(0, Distance::Memory(255)), 0);
+}
+
+#[test]
+fn a_color_in_far_memory_must_be_worth_the_way() {
+    let topology = Topology::from_sysfs(two_nodes().path()).unwrap();
+    let mut near_first = Mely::new(topology);
+    let mut anyone = near_first.clone().locality(false);
+    let mut view = idle(8, 300);
+    // Core 7 is 2.1 times as far from core 0 as its own memory: 630 ns.
+    for (queued_ns, expected) in [(300, [None; 2]), (630, [None, Some(7)]), (631, [Some(7); 2])] {
+        view.victims[7] = victim(&[offer(1, queued_ns, 1, 1)]);
+        let plans = [near_first.plan(CoreId(0), &view), anyone.plan(CoreId(0), &view)];
+        assert_eq!(plans.map(|plan| plan.map(|theft| theft.victim.0)), expected, "{queued_ns} ns");
+    }
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn harpertown() -> TempDir {
 }
 
 /// Two packages of two physical cores of two threads: an L3 and a node a package.
-fn two_nodes() -> TempDir {
+pub(crate) fn two_nodes() -> TempDir {
     let root = sysfs(&[
         ("cpu/online", "0-7\n"),
         ("node/online", "0,2\n"),
