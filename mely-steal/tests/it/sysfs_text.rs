@@ -53,7 +53,7 @@ fn what_is_no_list_of_cpus_is_named() {
 
 #[test]
 fn a_list_that_repeats_itself_does_not_grow() {
-    assert!(cpus(&["0-65535"; 10_000].join(",")).is_err());
+    assert!(cpus(&["0-65535"; 20].join(",")).is_err());
 }
 
 #[test]
