@@ -214,7 +214,6 @@ impl Op {
     pub(crate) fn trap(&self, ptr: *mut u8, len: usize) -> Trap {
         let at = address(ptr);
         let n = len as u64;
-        let fd_arg = |fd: RawFd| fd as i64 as u64;
         let (number, args) = match self {
             Op::Nop | Op::Poll { .. } => return trap_of(i64::from(NOTHING), [0; 6]),
             Op::Accept { listener, .. } => {
@@ -228,23 +227,13 @@ impl Op {
             Op::Send { fd, more, .. } => {
                 (libc::SYS_sendto, [fd_arg(*fd), at, n, send_flags(*more, true) as u64, 0, 0])
             }
-            Op::Read { fd, offset: CURRENT, vec, plain: false } => {
-                let nowait = libc::RWF_NOWAIT as u64;
-                let vec = point(vec, ptr, len);
-                (libc::SYS_preadv2, [fd_arg(*fd), vec, 1, CURRENT, CURRENT, nowait])
+            Op::Read { fd, offset, vec, plain } => {
+                let numbers = (libc::SYS_preadv2, libc::SYS_read, libc::SYS_pread64);
+                transfer(numbers, *fd, *offset, (*plain, vec), (ptr, len))
             }
-            Op::Write { fd, offset: CURRENT, vec, plain: false } => {
-                let nowait = libc::RWF_NOWAIT as u64;
-                let vec = point(vec, ptr, len);
-                (libc::SYS_pwritev2, [fd_arg(*fd), vec, 1, CURRENT, CURRENT, nowait])
-            }
-            Op::Read { fd, offset: CURRENT, .. } => (libc::SYS_read, [fd_arg(*fd), at, n, 0, 0, 0]),
-            Op::Write { fd, offset: CURRENT, .. } => {
-                (libc::SYS_write, [fd_arg(*fd), at, n, 0, 0, 0])
-            }
-            Op::Read { fd, offset, .. } => (libc::SYS_pread64, [fd_arg(*fd), at, n, *offset, 0, 0]),
-            Op::Write { fd, offset, .. } => {
-                (libc::SYS_pwrite64, [fd_arg(*fd), at, n, *offset, 0, 0])
+            Op::Write { fd, offset, vec, plain } => {
+                let numbers = (libc::SYS_pwritev2, libc::SYS_write, libc::SYS_pwrite64);
+                transfer(numbers, *fd, *offset, (*plain, vec), (ptr, len))
             }
             Op::Open { dir, path, how } => {
                 let size = size_of::<How>() as u64;
@@ -278,11 +267,30 @@ impl Op {
     }
 }
 
-/// Makes `vec` describe the range; its address.
-fn point(vec: &UnsafeCell<libc::iovec>, ptr: *mut u8, len: usize) -> u64 {
-    // SAFETY: the call is not running yet, so nobody else looks at the cell.
-    unsafe { *vec.get() = libc::iovec { iov_base: ptr.cast(), iov_len: len } };
-    address(vec.get())
+fn fd_arg(fd: RawFd) -> u64 {
+    i64::from(fd) as u64
+}
+
+/// A read or write: `numbers` are the calls that try without waiting at the current position, go on
+/// there as it is, and go to an offset.
+fn transfer(
+    numbers: (i64, i64, i64),
+    fd: RawFd,
+    offset: u64,
+    (plain, vec): (bool, &UnsafeCell<libc::iovec>),
+    (ptr, len): (*mut u8, usize),
+) -> (i64, [u64; 6]) {
+    let (at, n) = (address(ptr), len as u64);
+    match (offset, plain) {
+        (CURRENT, false) => {
+            // SAFETY: the call is not running yet, so nobody else looks at the cell.
+            unsafe { *vec.get() = libc::iovec { iov_base: ptr.cast(), iov_len: len } };
+            let nowait = libc::RWF_NOWAIT as u64;
+            (numbers.0, [fd_arg(fd), address(vec.get()), 1, CURRENT, CURRENT, nowait])
+        }
+        (CURRENT, true) => (numbers.1, [fd_arg(fd), at, n, 0, 0, 0]),
+        _ => (numbers.2, [fd_arg(fd), at, n, offset, 0, 0]),
+    }
 }
 
 fn trap_of(number: i64, args: [u64; 6]) -> Trap {

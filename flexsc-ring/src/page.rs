@@ -78,9 +78,14 @@ impl Page {
         self.done.0.fetch_or(1 << i, Ordering::Release);
     }
 
+    /// Some entry is done.
+    pub(crate) fn any_done(&self) -> bool {
+        self.done.0.load(Ordering::Relaxed) != 0
+    }
+
     /// Poster: takes the bits of all entries that are done.
     pub(crate) fn take_done(&self) -> u64 {
-        if self.done.0.load(Ordering::Relaxed) == 0 {
+        if !self.any_done() {
             return 0;
         }
         self.done.0.swap(0, Ordering::Acquire)

@@ -24,6 +24,9 @@ use crate::waker::Waker;
 /// A thread that ends no call for so long is taken to be blocked.
 const BLOCKED: Duration = Duration::from_micros(50);
 
+/// Waits in a row, at most, in which a poster does not look for results before it sleeps.
+const MOST_SKIPS: u32 = 63;
+
 /// What the poster and the threads share.
 struct Shared {
     pages: Box<[Page]>,
@@ -47,6 +50,9 @@ pub(crate) struct SyscallThreads {
     collected: u64,
     /// Since when, and at which `collected`, calls have waited for a thread.
     crowd: Option<(Instant, u64)>,
+    /// Lingering to leave out, and how many the last one in vain cost.
+    skip: u32,
+    vain: u32,
 }
 
 /// What a cancellation met.
@@ -82,6 +88,8 @@ impl SyscallThreads {
             posted: 0,
             collected: 0,
             crowd: None,
+            skip: 0,
+            vain: 0,
         };
         this.start_one()?;
         Ok(this)
@@ -170,6 +178,25 @@ impl SyscallThreads {
         if !self.wake_one() && self.threads.len() < self.most {
             // Without a further thread the calls wait for those there are.
             let _ = self.start_one();
+        }
+    }
+
+    /// Poster: looks for a result for a little while, as waking costs more than most calls. After
+    /// looks in vain it looks less often.
+    pub(crate) fn linger(&mut self) {
+        if self.posted == 0 || self.shared.spin.is_zero() {
+            return;
+        }
+        if self.skip > 0 {
+            self.skip -= 1;
+            return;
+        }
+        let shared = &self.shared;
+        if watch(shared.spin, || shared.pages.iter().any(Page::any_done)) {
+            self.vain = 0;
+        } else {
+            self.vain = (self.vain * 2 + 1).min(MOST_SKIPS);
+            self.skip = self.vain;
         }
     }
 
@@ -297,15 +324,22 @@ fn run(shared: &Shared, page: &Page, i: usize) {
 }
 
 fn look_around(shared: &Shared) -> bool {
-    if shared.spin.is_zero() {
+    watch(shared.spin, || shared.pages.iter().any(|page| page.unclaimed() != 0))
+}
+
+/// Looks until `seen` or until the time is over.
+fn watch(time: Duration, seen: impl Fn() -> bool) -> bool {
+    if time.is_zero() {
         return false;
     }
     let start = Instant::now();
-    while start.elapsed() < shared.spin {
-        if shared.pages.iter().any(|page| page.unclaimed() != 0) {
-            return true;
+    while start.elapsed() < time {
+        for _ in 0..16 {
+            if seen() {
+                return true;
+            }
+            std::hint::spin_loop();
         }
-        std::hint::spin_loop();
     }
     false
 }

@@ -127,6 +127,11 @@ fn storm(ring: &mut AnyRing<Buf>, seed: u64) {
         }
     }
     drop(held);
+    calm(ring, tickets);
+}
+
+/// Cancels what is left, and counts everything back.
+fn calm(ring: &mut AnyRing<Buf>, mut tickets: Vec<Option<Ticket>>) {
     for ticket in tickets.iter().flatten() {
         ring.cancel(*ticket);
     }

@@ -14,6 +14,9 @@ pub(crate) trait Exec {
     /// Lets calls begin that were started since the last time.
     fn publish(&mut self) {}
 
+    /// Looks for results for a moment, where that may be cheaper than to sleep.
+    fn linger(&mut self) {}
+
     /// Adds results that have come.
     fn collect(&mut self, _results: &mut Vec<(u32, i64)>) {}
 
@@ -52,6 +55,10 @@ impl Exec for SyscallThreads {
 
     fn publish(&mut self) {
         SyscallThreads::publish(self);
+    }
+
+    fn linger(&mut self) {
+        SyscallThreads::linger(self);
     }
 
     fn collect(&mut self, results: &mut Vec<(u32, i64)>) {

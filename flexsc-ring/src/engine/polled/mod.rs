@@ -214,6 +214,11 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     pub(super) fn wait(&mut self, until: Option<Duration>) -> io::Result<()> {
         self.turn();
         self.exec.publish();
+        if self.done.is_empty() && until != Some(Duration::ZERO) {
+            self.exec.linger();
+            self.turn();
+            self.exec.publish();
+        }
         let busy = !self.done.is_empty() || !self.ready.is_empty();
         if busy && self.skips < MOST_SKIPS {
             self.skips += 1;
