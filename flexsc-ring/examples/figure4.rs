@@ -90,7 +90,7 @@ fn send_rest(l: &mut Loop, conn: Rc<OwnedFd>, file: OwnedFd, from: u64) -> Resul
 
 fn fetch(server: std::net::SocketAddr, path: &str) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(server)?;
-    writeln!(stream, "{path}")?;
+    stream.write_all(format!("{path}\n").as_bytes())?;
     let mut body = Vec::new();
     stream.read_to_end(&mut body)?;
     Ok(body)
