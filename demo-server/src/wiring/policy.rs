@@ -34,8 +34,9 @@ pub fn stage_infos() -> Vec<StageInfo> {
 #[must_use]
 pub fn machine(config: &Config) -> color_sched::Config {
     let mut machine = color_sched::Config::new(config.cores.len(), stage_infos());
-    if config.steal == StealPolicy::Libasync {
-        // The baseline steals whatever waits, worth it or not.
+    let by_time_left = config.steal_by.contains(&Heuristic::TimeLeft);
+    if config.steal == StealPolicy::Libasync || !by_time_left {
+        // Without that heuristic whatever waits may be stolen, worth it or not.
         machine.steal_cost = color_sched::Cost::fixed(0);
     }
     machine
@@ -86,21 +87,24 @@ impl Stealer for AnyStealer {
     }
 }
 
-fn stealer(config: &Config) -> anyhow::Result<AnyStealer> {
-    Ok(match config.steal {
+fn stealer(config: &Config) -> AnyStealer {
+    match config.steal {
         _ if config.cores.len() == 1 => AnyStealer::None(NoSteal),
         StealPolicy::None => AnyStealer::None(NoSteal),
         StealPolicy::Libasync => AnyStealer::Libasync(Libasync::new()),
         StealPolicy::Mely => {
             let by = |heuristic| config.steal_by.contains(&heuristic);
-            let topology = Topology::detect(&config.cores).context("--steal mely")?;
+            let topology = Topology::detect(&config.cores).unwrap_or_else(|error| {
+                eprintln!("--steal mely: {error}; all cores count as equally near");
+                Topology::uniform(config.cores.len())
+            });
             let policy = Mely::new(topology)
                 .locality(by(Heuristic::Locality))
                 .time_left(by(Heuristic::TimeLeft))
                 .penalty(by(Heuristic::Penalty));
             AnyStealer::Mely(policy)
         }
-    })
+    }
 }
 
 /// Runs a worker under the policies of the configuration until it has stopped.
@@ -115,6 +119,6 @@ pub fn run(
         SchedulerPolicy::Color => Box::new(ColorQueues::new(&infos)),
         SchedulerPolicy::Stage => Box::new(StageBatch::new(&infos)),
     };
-    core.run(worker, scheduler, &mut stealer(config)?).context("the worker's ring failed")?;
+    core.run(worker, scheduler, &mut stealer(config)).context("the worker's ring failed")?;
     Ok(())
 }
