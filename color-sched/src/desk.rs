@@ -42,6 +42,13 @@ pub(crate) struct StageCost {
     pub(crate) penalty: u32,
 }
 
+impl StageCost {
+    #[inline]
+    pub(crate) fn cost_ns(&self) -> u32 {
+        self.estimate.ns().min(u64::from(u32::MAX)) as u32
+    }
+}
+
 /// Events and their estimated time that wait at a core.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
@@ -180,25 +187,40 @@ impl<E: Send, S: Send> Desk<E, S> {
         stage: StageId,
         event: E,
     ) -> Result<(), E> {
-        self.look_at_board(slot);
-        let cost_ns = self.cost_of(stage);
         let entry = self.colors.entry(slot);
+        if entry.is_home && matches!(entry.place, Place::Here(_)) {
+            return self.append(slot, stage, event);
+        }
+        self.post_astray(slot, origin, stage, event)
+    }
+
+    /// Appends an event to a color that is not simply at home.
+    #[cold]
+    fn post_astray(
+        &mut self,
+        slot: Slot,
+        origin: Origin,
+        stage: StageId,
+        event: E,
+    ) -> Result<(), E> {
+        self.look_at_board(slot);
+        let cost_ns = self.stages[stage.index()].cost_ns();
+        let entry = self.colors.entry(slot);
+        let color = entry.color;
         match &mut entry.place {
             Place::Here(record) => {
                 let stays = entry.is_home
                     || origin == Origin::Timer
                     || (origin == Origin::Driver && record.head.pins > 0);
-                if stays {
-                    return self.append(slot, stage, event);
+                match stays {
+                    true => self.append(slot, stage, event),
+                    false => self.post_home(color, stage, event),
                 }
-                let color = entry.color;
-                self.post_home(color, stage, event)
             }
             Place::Away(away) => {
                 away.forwarded += 1;
                 let (holder, incarnation) = (away.holder, away.incarnation);
                 self.stats.forwarded += 1;
-                let color = entry.color;
                 let message = Message::Forward { color, incarnation, stage, event };
                 match self.send(holder, message) {
                     Err(Message::Forward { event, .. }) => Err(event),
@@ -216,7 +238,7 @@ impl<E: Send, S: Send> Desk<E, S> {
     /// Appends an event to a color that is here.
     #[inline]
     pub(crate) fn append(&mut self, slot: Slot, stage: StageId, event: E) -> Result<(), E> {
-        let cost_ns = self.cost_of(stage);
+        let cost_ns = self.stages[stage.index()].cost_ns();
         let entry = self.colors.entry(slot);
         let Place::Here(record) = &mut entry.place else { return Err(event) };
         if record.head.queue.len() >= self.queue_limit {
@@ -229,7 +251,8 @@ impl<E: Send, S: Send> Desk<E, S> {
             entry.is_queued = true;
             self.fresh.push(Ready { color: entry.color, stage, slot });
         } else if let Some(offers) = &mut self.offers {
-            offers.worthy.note(slot, record.head.queued_ns, self.steal_cost.ns());
+            let ready = Ready { color: entry.color, stage, slot };
+            offers.worthy.note(ready, record.head.queued_ns, self.steal_cost.ns());
         }
         Ok(())
     }
@@ -237,44 +260,40 @@ impl<E: Send, S: Send> Desk<E, S> {
     /// Appends an event to the color that is running.
     #[inline]
     pub(crate) fn next(&mut self, head: &mut Head<E>, stage: StageId, event: E) -> Result<(), E> {
-        if stage.index() >= self.stages.len() || head.queue.len() >= self.queue_limit {
+        let Some(known) = self.stages.get(stage.index()) else { return Err(event) };
+        if head.queue.len() >= self.queue_limit {
             return Err(event);
         }
-        let cost_ns = self.cost_of(stage);
+        let cost_ns = known.cost_ns();
         head.push(Queued { stage, cost_ns, event });
         self.waiting.events += 1;
         self.waiting.queued_ns += u64::from(cost_ns);
         Ok(())
     }
 
-    #[inline]
-    pub(crate) fn cost_of(&self, stage: StageId) -> u32 {
-        u32::try_from(self.stages[stage.index()].estimate.ns()).unwrap_or(u32::MAX)
-    }
-
     /// Takes the record of an elected color, which then runs. `None`: it was stolen, or nothing waits for it.
     #[inline]
     pub(crate) fn begin(&mut self, ready: Ready) -> Option<Begun<E, S>> {
-        let slot = ready.slot;
-        if let Place::Offered(board_slot) = self.colors.get(slot)?.place {
-            self.reclaim(slot, board_slot);
+        let mut entry = self.colors.get(ready.slot)?;
+        if let Place::Offered(board_slot) = entry.place {
+            self.reclaim(ready.slot, board_slot);
+            entry = self.colors.entry(ready.slot);
         }
-        let entry = self.colors.entry(slot);
         if entry.color != ready.color {
             return None;
         }
         let Place::Here(record) = &mut entry.place else { return None };
         let queued = record.head.pop()?;
+        entry.is_queued = false;
+        let Place::Here(record) = mem::replace(&mut entry.place, Place::Running) else {
+            return None;
+        };
         self.waiting.events -= 1;
         self.waiting.queued_ns -= u64::from(queued.cost_ns);
-        entry.is_queued = false;
         if let Some(offers) = &mut self.offers {
-            offers.worthy.forget(slot);
+            offers.worthy.forget(ready.slot);
         }
-        match mem::replace(&mut entry.place, Place::Running) {
-            Place::Here(record) => Some((record, queued)),
-            _ => None,
-        }
+        Some((record, queued))
     }
 
     /// Puts a record back after its event has run.
@@ -292,7 +311,7 @@ impl<E: Send, S: Send> Desk<E, S> {
             None if !entry.is_home && record.head.pins == 0 => return self.send_home(slot, record),
             None => {}
         }
-        entry.place = Place::Here(record);
+        entry.place.put_back(record);
     }
 
     /// Sends a stolen color home.
@@ -489,17 +508,21 @@ impl<E: Send, S: Send> Desk<E, S> {
     /// Moves what has become ready into the scheduler.
     #[inline]
     pub(crate) fn push_fresh(&mut self, scheduler: &mut impl Scheduler) {
-        for (color, slot) in self.gone.drain(..) {
-            scheduler.take_color(color, slot);
+        if !self.gone.is_empty() {
+            for (color, slot) in self.gone.drain(..) {
+                scheduler.take_color(color, slot);
+            }
         }
-        for ready in self.fresh.drain(..) {
+        for index in 0..self.fresh.len() {
+            let ready = self.fresh[index];
             scheduler.push(ready);
             if let Some(offers) = &mut self.offers
                 && let Place::Here(record) = &self.colors.entry(ready.slot).place
             {
-                offers.worthy.note(ready.slot, record.head.queued_ns, self.steal_cost.ns());
+                offers.worthy.note(ready, record.head.queued_ns, self.steal_cost.ns());
             }
         }
+        self.fresh.clear();
     }
 
     /// Puts what has been learned into the counters.

@@ -16,86 +16,88 @@
 pub const AGING: u32 = 64;
 const BITS: usize = 64;
 
-/// A set of up to 4096 numbers whose least member is found in two steps.
+/// The classes of the table, as sets of stages: a stage is in the one of its class. A middle set is the fair one in
+/// every other round, and the spent one in between, so that a new round is a matter of counting. What is in `EMPTY` is
+/// never read.
+type Class = usize;
+const EMPTY: Class = 0;
+const FULL: Class = 1;
+const MIDDLE: [Class; 2] = [2, 3];
+const LOW: Class = 4;
+const ASKED: Class = 5;
+/// Words for each 64 stages: as many as fill a cache line.
+const CLASSES: usize = 8;
+
+/// Up to 4096 stages in classes; the first of a class is found in two steps.
 #[derive(Clone, Debug)]
-struct Set {
-    summary: u64,
-    words: Box<[u64]>,
+struct Sets {
+    /// For each class the words that are not zero.
+    summary: [u64; CLASSES],
+    /// For 64 stages each, one word a class.
+    words: Box<[[u64; CLASSES]]>,
 }
 
-impl Set {
-    fn new(size: usize) -> Self {
-        Self { summary: 0, words: vec![0; size.div_ceil(BITS).max(1)].into() }
+impl Sets {
+    fn new(stages: usize) -> Self {
+        let words = vec![[0; CLASSES]; stages.div_ceil(BITS).max(1)].into();
+        Self { summary: [0; CLASSES], words }
     }
 
     #[inline]
-    fn insert(&mut self, n: usize) {
-        self.words[n / BITS] |= 1 << (n % BITS);
-        self.summary |= 1 << (n / BITS);
+    fn shift(&mut self, stage: usize, from: Class, to: Class) {
+        let (from, to) = (from % CLASSES, to % CLASSES);
+        let (word, bit) = (stage / BITS, 1 << (stage % BITS));
+        let words = &mut self.words[word];
+        words[from] &= !bit;
+        words[to] |= bit;
+        let is_last = words[from] == 0;
+        self.summary[to] |= 1 << word;
+        self.summary[from] &= !(u64::from(is_last) << word);
     }
 
     #[inline]
-    fn remove(&mut self, n: usize) {
-        let word = &mut self.words[n / BITS];
-        *word &= !(1 << (n % BITS));
-        if *word == 0 {
-            self.summary &= !(1 << (n / BITS));
-        }
+    fn is_empty(&self, class: Class) -> bool {
+        self.summary[class] == 0
     }
 
     #[inline]
-    fn first(&self) -> Option<usize> {
-        if self.summary == 0 {
+    fn first(&self, class: Class) -> Option<usize> {
+        if self.summary[class] == 0 {
             return None;
         }
-        let word = self.summary.trailing_zeros() as usize;
-        Some(word * BITS + self.words[word].trailing_zeros() as usize)
+        let word = self.summary[class].trailing_zeros() as usize;
+        Some(word * BITS + self.words[word][class].trailing_zeros() as usize)
     }
 
-    /// The least member that is at least `from`.
-    fn first_from(&self, from: usize) -> Option<usize> {
-        let (word, bit) = (from / BITS, from % BITS);
-        let here = self.words.get(word)? & (u64::MAX << bit);
-        if here != 0 {
-            return Some(word * BITS + here.trailing_zeros() as usize);
+    /// The least stage from `from` on that may be elected. Looks at every word.
+    fn next_eligible(&self, from: usize) -> Option<usize> {
+        let (first, bit) = (from / BITS, from % BITS);
+        self.words.iter().enumerate().skip(first).find_map(|(word, words)| {
+            let eligible = words[FULL] | words[MIDDLE[0]] | words[MIDDLE[1]] | words[LOW];
+            let kept = if word == first { u64::MAX << bit } else { u64::MAX };
+            let found = eligible & kept;
+            (found != 0).then(|| word * BITS + found.trailing_zeros() as usize)
+        })
+    }
+
+    /// All of class `ASKED` become `LOW`.
+    fn lower_asked(&mut self) {
+        for words in &mut self.words {
+            words[LOW] |= words[ASKED];
+            words[ASKED] = 0;
         }
-        let later = self.summary & u64::MAX.checked_shl(word as u32 + 1).unwrap_or(0);
-        if later == 0 {
-            return None;
-        }
-        let word = later.trailing_zeros() as usize;
-        Some(word * BITS + self.words[word].trailing_zeros() as usize)
+        self.summary[LOW] |= self.summary[ASKED];
+        self.summary[ASKED] = 0;
     }
 
-    #[inline]
-    fn is_empty(&self) -> bool {
-        self.summary == 0
+    fn is_in(&self, stage: usize, class: Class) -> bool {
+        self.words[stage / BITS][class] >> (stage % BITS) & 1 == 1
     }
-
-    fn clear(&mut self) {
-        self.words.fill(0);
-        self.summary = 0;
-    }
-
-    fn insert_all(&mut self, other: &Self) {
-        self.summary |= other.summary;
-        for (word, more) in self.words.iter_mut().zip(&other.words) {
-            *word |= more;
-        }
-    }
-}
-
-/// See the table above. A middle set is the fair one in every other round, and the spent one in between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
-    Empty,
-    Full,
-    Middle(usize),
-    Refused,
 }
 
 #[derive(Clone, Debug)]
 struct Stage {
+    /// The set that it is in; `LOW` stands for `ASKED` too.
     class: Class,
     weight: u32,
     flow: u32,
@@ -110,13 +112,7 @@ struct Stage {
 #[derive(Clone, Debug)]
 pub struct Election {
     stages: Vec<Stage>,
-    full: Set,
-    /// Stages with credit in rounds of this parity; so that a new round exchanges fair and spent by counting.
-    middle: [Set; 2],
-    low: Set,
-    asked: Set,
-    /// All stages where tasks wait, but those in `asked`.
-    eligible: Set,
+    sets: Sets,
     round: u64,
     elections: u32,
     /// Where the next election by turns begins.
@@ -129,7 +125,7 @@ impl Election {
     #[must_use]
     pub fn new(stages: impl IntoIterator<Item = (u32, u32)>) -> Self {
         let stage = |(weight, flow): (u32, u32)| Stage {
-            class: Class::Empty,
+            class: EMPTY,
             weight: weight.max(1),
             flow: flow.max(1),
             waiting: 0,
@@ -138,18 +134,8 @@ impl Election {
             is_refused: false,
         };
         let stages: Vec<_> = stages.into_iter().map(stage).collect();
-        let set = Set::new(stages.len());
-        Self {
-            stages,
-            full: set.clone(),
-            middle: [set.clone(), set.clone()],
-            low: set.clone(),
-            asked: set.clone(),
-            eligible: set,
-            round: 0,
-            elections: 0,
-            turn: 0,
-        }
+        let sets = Sets::new(stages.len());
+        Self { stages, sets, round: 0, elections: 0, turn: 0 }
     }
 
     /// `waiting` tasks now wait at `stage`.
@@ -173,14 +159,14 @@ impl Election {
         if self.elections.is_multiple_of(AGING) {
             return self.by_turns();
         }
-        if let Some(stage) = self.full.first() {
+        if let Some(stage) = self.sets.first(FULL) {
             return Some(stage);
         }
-        if self.middle[parity(self.round)].is_empty() {
+        if self.sets.is_empty(middle(self.round)) {
             // All credit is spent: every stage has its weight again.
             self.round += 1;
         }
-        self.middle[parity(self.round)].first().or_else(|| self.low.first())
+        self.sets.first(middle(self.round)).or_else(|| self.sets.first(LOW))
     }
 
     /// A batch of the elected stage runs, and leaves `waiting` tasks.
@@ -197,51 +183,38 @@ impl Election {
     /// The elected stage has no memory.
     pub fn refused(&mut self, stage: usize) {
         self.stages[stage].is_refused = true;
-        self.reclassify(stage, Class::Refused);
+        self.reclassify(stage, LOW);
+        self.sets.shift(stage, LOW, ASKED);
     }
 
     /// Stages that were refused may be asked about again.
     #[inline]
     pub fn permits_returned(&mut self) {
-        if !self.asked.is_empty() {
-            self.eligible.insert_all(&self.asked);
-            self.low.insert_all(&self.asked);
-            self.asked.clear();
+        if !self.sets.is_empty(ASKED) {
+            self.sets.lower_asked();
         }
     }
 
     fn by_turns(&mut self) -> Option<usize> {
-        let stage = self.eligible.first_from(self.turn).or_else(|| self.eligible.first())?;
+        let stage = self.sets.next_eligible(self.turn).or_else(|| self.sets.next_eligible(0))?;
         self.turn = stage + 1;
         Some(stage)
     }
 
+    #[inline]
     fn reclassify(&mut self, stage: usize, class: Class) {
-        match self.stages[stage].class {
-            Class::Empty => {}
-            Class::Full => self.full.remove(stage),
-            Class::Middle(parity) => self.middle[parity].remove(stage),
-            Class::Refused => {
-                self.low.remove(stage);
-                self.asked.remove(stage);
-            }
+        let mut from = self.stages[stage].class;
+        if from == LOW && self.sets.is_in(stage, ASKED) {
+            from = ASKED;
         }
-        self.eligible.insert(stage);
-        match class {
-            Class::Empty => self.eligible.remove(stage),
-            Class::Full => self.full.insert(stage),
-            Class::Middle(parity) => self.middle[parity].insert(stage),
-            Class::Refused => {
-                self.asked.insert(stage);
-                self.eligible.remove(stage);
-            }
-        }
+        self.sets.shift(stage, from, class);
         self.stages[stage].class = class;
     }
 }
 
-fn parity(round: u64) -> usize {
-    (round & 1) as usize
+#[inline]
+fn middle(round: u64) -> Class {
+    MIDDLE[(round & 1) as usize]
 }
 
 impl Stage {
@@ -253,13 +226,13 @@ impl Stage {
     #[inline]
     fn class_in(&self, round: u64) -> Class {
         if self.waiting == 0 {
-            Class::Empty
+            EMPTY
         } else if self.is_refused {
-            Class::Refused
+            LOW
         } else if self.waiting >= self.flow {
-            Class::Full
+            FULL
         } else {
-            Class::Middle(parity(round + u64::from(self.credit_in(round) == 0)))
+            middle(round + u64::from(self.credit_in(round) == 0))
         }
     }
 }

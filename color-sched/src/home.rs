@@ -35,6 +35,15 @@ pub(crate) enum Place<E, S> {
     Settling(Box<Settling<E, S>>),
 }
 
+impl<E, S> Place<E, S> {
+    /// Puts a record back that was running. What this overwrites owns nothing, so that nothing has to be dropped.
+    #[inline]
+    pub(crate) fn put_back(&mut self, record: Box<Record<E, S>>) {
+        debug_assert!(matches!(self, Self::Running));
+        std::mem::forget(std::mem::replace(self, Self::Here(record)));
+    }
+}
+
 /// What a home remembers of a color that was stolen.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Away {

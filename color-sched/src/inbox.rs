@@ -59,7 +59,7 @@ impl<E: Send, S: Send> Desk<E, S> {
 
     /// At the home: an event that the holder received too late.
     fn take_back(&mut self, color: Color, incarnation: u64, stage: StageId, event: E) {
-        let cost_ns = self.cost_of(stage);
+        let cost_ns = self.stages[stage.index()].cost_ns();
         if let Some(slot) = self.colors.find(color)
             && let Place::Settling(settling) = &mut self.colors.entry(slot).place
             && settling.record.head.incarnation == incarnation

@@ -65,6 +65,6 @@ impl Estimate {
             self.mean_ns = mean_ns;
             self.is_measured = true;
         }
-        self.ns = self.mean_ns.round() as u64;
+        self.ns = (self.mean_ns + 0.5) as u64;
     }
 }

@@ -1,15 +1,23 @@
-//! Lists over small numbers: a key is in one list at most, and leaves it in O(1) from wherever it is.
+//! Lists of ready colors: a slot is in one list at most, and leaves it in O(1) from wherever it is.
+//!
+//! Colors and stages are moved one by one, not as a [`Ready`]: a wide load of what was just stored in parts has to wait until
+//! the store buffer has drained, which costs more than all the rest of a push and a pop.
 
-/// No key, or no list.
+use crate::event::{Color, Ready, Slot, StageId};
+
+/// No slot, or no list.
 const NIL: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Debug)]
-struct Node<V> {
+struct Node {
     prev: u32,
     next: u32,
+    color: Color,
     list: u32,
-    value: V,
+    stage: StageId,
 }
+
+const UNLINKED: Node = Node { prev: NIL, next: NIL, color: Color(0), list: NIL, stage: StageId(0) };
 
 #[derive(Clone, Copy, Debug)]
 struct Ends {
@@ -20,94 +28,98 @@ struct Ends {
 
 const EMPTY: Ends = Ends { first: NIL, last: NIL, len: 0 };
 
-/// Doubly linked lists whose nodes are the keys themselves, each with a value.
+/// Doubly linked lists whose nodes are found by slot.
 #[derive(Debug)]
-pub(crate) struct Lists<V> {
-    nodes: Vec<Node<V>>,
+pub(crate) struct Lists {
+    nodes: Vec<Node>,
     ends: Vec<Ends>,
     len: usize,
 }
 
-impl<V: Copy> Lists<V> {
+impl Lists {
     /// `lists` empty lists.
     pub(crate) fn new(lists: usize) -> Self {
         Self { nodes: Vec::new(), ends: vec![EMPTY; lists], len: 0 }
     }
 
-    /// Keys in all lists.
+    /// Colors in all lists.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Keys in `list`.
+    /// Colors in `list`.
     #[inline]
     pub(crate) fn count(&self, list: usize) -> usize {
         self.ends[list].len as usize
     }
 
-    /// The list that `key` is in.
+    /// The list that `slot` is in.
     #[inline]
-    pub(crate) fn list_of(&self, key: u32) -> Option<usize> {
-        let node = self.nodes.get(key as usize)?;
+    pub(crate) fn list_of(&self, slot: Slot) -> Option<usize> {
+        let node = self.nodes.get(slot.index())?;
         (node.list != NIL).then_some(node.list as usize)
     }
 
-    /// Appends `key`, which is in no list.
+    /// Does `color` wait, in `slot`?
+    pub(crate) fn has(&self, color: Color, slot: Slot) -> bool {
+        self.nodes.get(slot.index()).is_some_and(|node| node.list != NIL && node.color == color)
+    }
+
+    /// Appends a color that is in no list.
     #[inline]
-    pub(crate) fn push_back(&mut self, list: usize, key: u32, value: V) {
-        let last = self.ends[list].last;
-        self.put(key, Node { prev: last, next: NIL, list: list as u32, value });
+    pub(crate) fn push_back(&mut self, list: usize, ready: Ready) {
+        let slot = ready.slot.0;
         let ends = &mut self.ends[list];
-        ends.last = key;
+        let last = ends.last;
+        ends.last = slot;
         ends.len += 1;
         if last == NIL {
-            ends.first = key;
+            ends.first = slot;
         } else {
-            self.nodes[last as usize].next = key;
+            self.nodes[last as usize].next = slot;
         }
+        let node = self.node(slot);
+        node.prev = last;
+        node.next = NIL;
+        node.color = ready.color;
+        node.list = list as u32;
+        node.stage = ready.stage;
+        self.len += 1;
     }
 
-    /// Puts `key`, which is in no list, before all others.
-    pub(crate) fn push_front(&mut self, list: usize, key: u32, value: V) {
-        let first = self.ends[list].first;
-        self.put(key, Node { prev: NIL, next: first, list: list as u32, value });
+    /// Puts a color that is in no list before all others.
+    #[inline]
+    pub(crate) fn push_front(&mut self, list: usize, ready: Ready) {
+        let slot = ready.slot.0;
         let ends = &mut self.ends[list];
-        ends.first = key;
+        let first = ends.first;
+        ends.first = slot;
         ends.len += 1;
         if first == NIL {
-            ends.last = key;
+            ends.last = slot;
         } else {
-            self.nodes[first as usize].prev = key;
+            self.nodes[first as usize].prev = slot;
         }
+        let node = self.node(slot);
+        node.prev = NIL;
+        node.next = first;
+        node.color = ready.color;
+        node.list = list as u32;
+        node.stage = ready.stage;
+        self.len += 1;
     }
 
-    /// The value of `key`, if it is in a list.
-    pub(crate) fn get(&self, key: u32) -> Option<V> {
-        self.list_of(key).map(|_| self.nodes[key as usize].value)
-    }
-
-    /// Moves all keys of `from`, in order, before those of `to`.
-    pub(crate) fn prepend(&mut self, from: usize, to: usize) {
-        let mut last = self.ends[from].last;
-        while last != NIL {
-            let Node { prev, value, .. } = self.nodes[last as usize];
-            self.remove(last);
-            self.push_front(to, last, value);
-            last = prev;
-        }
-    }
-
-    /// Removes the first key of `list`.
+    /// Removes the first color of `list`.
     #[inline]
-    pub(crate) fn pop_front(&mut self, list: usize) -> Option<(u32, V)> {
-        let first = self.ends[list].first;
+    pub(crate) fn pop_front(&mut self, list: usize) -> Option<Ready> {
+        let ends = &mut self.ends[list];
+        let first = ends.first;
         if first == NIL {
             return None;
         }
         let node = &mut self.nodes[first as usize];
         node.list = NIL;
-        let (next, value) = (node.next, node.value);
-        let ends = &mut self.ends[list];
+        let (next, color, stage) = (node.next, node.color, node.stage);
         ends.first = next;
         ends.len -= 1;
         if next == NIL {
@@ -116,14 +128,14 @@ impl<V: Copy> Lists<V> {
             self.nodes[next as usize].prev = NIL;
         }
         self.len -= 1;
-        Some((first, value))
+        Some(Ready { color, stage, slot: Slot(first) })
     }
 
-    /// Removes `key` from the list that it is in.
-    pub(crate) fn remove(&mut self, key: u32) -> Option<V> {
-        let list = self.list_of(key)?;
-        let Node { prev, next, value, .. } = self.nodes[key as usize];
-        self.nodes[key as usize].list = NIL;
+    /// Removes the color in `slot` from the list that it is in.
+    pub(crate) fn remove(&mut self, slot: Slot) -> Option<Ready> {
+        let list = self.list_of(slot)?;
+        let Node { prev, next, color, stage, .. } = self.nodes[slot.index()];
+        self.nodes[slot.index()].list = NIL;
         let ends = &mut self.ends[list];
         ends.len -= 1;
         if prev == NIL {
@@ -139,19 +151,24 @@ impl<V: Copy> Lists<V> {
             self.nodes[next as usize].prev = prev;
         }
         self.len -= 1;
-        Some(value)
+        Some(Ready { color, stage, slot })
+    }
+
+    /// Moves all colors of `from`, in order, before those of `to`.
+    pub(crate) fn prepend(&mut self, from: usize, to: usize) {
+        while self.ends[from].last != NIL {
+            if let Some(ready) = self.remove(Slot(self.ends[from].last)) {
+                self.push_front(to, ready);
+            }
+        }
     }
 
     #[inline]
-    fn put(&mut self, key: u32, node: Node<V>) {
-        let index = key as usize;
-        if let Some(place) = self.nodes.get_mut(index) {
-            *place = node;
-        } else {
-            let gap = Node { prev: NIL, next: NIL, list: NIL, value: node.value };
-            self.nodes.resize(index + 1, gap);
-            self.nodes[index] = node;
+    fn node(&mut self, slot: u32) -> &mut Node {
+        let index = slot as usize;
+        if index >= self.nodes.len() {
+            self.nodes.resize(index + 1, UNLINKED);
         }
-        self.len += 1;
+        &mut self.nodes[index]
     }
 }

@@ -15,34 +15,39 @@ pub(crate) struct Queued<E> {
     pub(crate) event: E,
 }
 
-/// The events of one color, in order. The first is kept inline: a color rarely has more, and then needs no allocation.
+/// The events of one color, in order. The first is kept inline: a color rarely has more, and then `rest`, which is
+/// another cache line, is neither allocated nor looked at.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct EventQueue<E> {
+    len: usize,
     first: Option<Queued<E>>,
     rest: VecDeque<Queued<E>>,
 }
 
 impl<E> EventQueue<E> {
     const fn new() -> Self {
-        Self { first: None, rest: VecDeque::new() }
+        Self { len: 0, first: None, rest: VecDeque::new() }
     }
 
     #[inline]
-    pub(crate) fn push(&mut self, queued: Queued<E>) {
-        if self.first.is_none() {
+    fn push(&mut self, queued: Queued<E>) {
+        if self.len == 0 {
             self.first = Some(queued);
         } else {
             self.rest.push_back(queued);
         }
+        self.len += 1;
     }
 
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<Queued<E>> {
-        let first = self.first.take();
-        if !self.rest.is_empty() {
+    fn pop(&mut self) -> Option<Queued<E>> {
+        let first = self.first.take()?;
+        self.len -= 1;
+        if self.len > 0 {
             self.first = self.rest.pop_front();
         }
-        first
+        Some(first)
     }
 
     /// The stage of the first event.
@@ -51,8 +56,9 @@ impl<E> EventQueue<E> {
         self.first.as_ref().map(|queued| queued.stage)
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.rest.len()
+        self.len
     }
 }
 
@@ -95,20 +101,21 @@ impl TimerSet {
     }
 }
 
-/// All of a color that is not its user's.
+/// All of a color that is not its user's; what every event touches comes first, on a line of its own where it fits.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Head<E> {
     pub(crate) color: Color,
-    /// Tells this color from an earlier one of the same number, at its home.
-    pub(crate) incarnation: u64,
-    pub(crate) queue: EventQueue<E>,
     /// Estimated time of `queue`.
     pub(crate) queued_ns: u64,
+    pub(crate) pins: u32,
+    pub(crate) is_closing: bool,
+    pub(crate) queue: EventQueue<E>,
+    /// Tells this color from an earlier one of the same number, at its home.
+    pub(crate) incarnation: u64,
     /// Away from home: events that have been received from there.
     pub(crate) received: u64,
     pub(crate) timers: TimerSet,
-    pub(crate) pins: u32,
-    pub(crate) is_closing: bool,
 }
 
 impl<E> Head<E> {
@@ -130,6 +137,7 @@ impl<E> Head<E> {
 
 /// A color.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Record<E, S> {
     pub(crate) head: Head<E>,
     pub(crate) state: S,

@@ -25,8 +25,9 @@ use crate::stealer::{Stealer, Theft};
 const MESSAGES_A_TURN: usize = 256;
 /// Time between two calls of [`Handler::turn`] when the core is busy.
 const TURN_NS: Nanos = 100_000_000;
-/// Batches of at least this many events are always timed; of the shorter ones, one in as many.
-const TIMED_EVENTS: usize = 8;
+/// Events between two timed batches, at least: two looks at the clock cost as much as several events. A prime, so that no
+/// stage of a short cycle is missed for ever.
+const TIMED_EVENTS: usize = 17;
 /// How long refused colors wait before admission is asked again when nothing else happens, at first and at most.
 const RETRY_NS: (Nanos, Nanos) = (1 << 20, 1 << 24);
 
@@ -53,8 +54,8 @@ pub struct Core<E: Send, S: Send> {
     /// All that waits was refused, and asked again about at this time.
     retry_at: Option<Nanos>,
     retry_ns: Nanos,
-    /// Batches, for choosing which short ones to time.
-    batches: usize,
+    /// Events run since a batch was timed.
+    untimed: usize,
     /// `desk.now` is the end of a batch: the start of the next one.
     is_stamped: bool,
     publish_at: Nanos,
@@ -79,7 +80,7 @@ impl<E: Send, S: Send> Core<E, S> {
             spin: Spin::new(config.spin_ns),
             retry_at: None,
             retry_ns: RETRY_NS.0,
-            batches: 0,
+            untimed: 0,
             is_stamped: false,
             publish_at: 0,
             is_started: false,
@@ -345,8 +346,8 @@ impl<E: Send, S: Send> Core<E, S> {
     where
         P: Admission + Handler<Event = E, State = S>,
     {
-        self.batches = self.batches.wrapping_add(1);
-        let is_timed = batch.len() >= TIMED_EVENTS || self.batches.is_multiple_of(TIMED_EVENTS);
+        self.untimed += batch.len();
+        let is_timed = self.untimed >= TIMED_EVENTS;
         if is_timed && !self.is_stamped {
             self.desk.now = self.desk.hub.clock.now();
         }
@@ -363,6 +364,7 @@ impl<E: Send, S: Send> Core<E, S> {
         if !is_timed {
             return (ran, cost.estimate.ns() * ran as u64);
         }
+        self.untimed = 0;
         self.desk.now = self.desk.hub.clock.now();
         let took_ns = self.desk.now.saturating_sub(start);
         cost.estimate.observe(took_ns, ran);

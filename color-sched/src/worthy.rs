@@ -4,7 +4,7 @@
 //! three intervals of time left, without order inside of one, so that finding a long one and moving one is O(1).
 //! Differs: an interval is a factor of four of the cost of a theft, so that a color moves only when it crosses one.
 
-use crate::event::Slot;
+use crate::event::{Ready, Slot};
 use crate::links::Lists;
 
 /// Number of intervals: up to 4, up to 16, and more than 16 thefts' worth.
@@ -25,7 +25,7 @@ pub fn interval(queued_ns: u64, steal_cost_ns: u64) -> Option<usize> {
 /// The worthy colors of a core, by time left: Mely's stealing-queue.
 #[derive(Debug)]
 pub(crate) struct Worthy {
-    lists: Lists<()>,
+    lists: Lists,
 }
 
 impl Worthy {
@@ -33,26 +33,26 @@ impl Worthy {
         Self { lists: Lists::new(INTERVALS) }
     }
 
-    /// Notes what waits for the color in `slot`.
+    /// Notes what waits for a color.
     #[inline]
-    pub(crate) fn note(&mut self, slot: Slot, queued_ns: u64, steal_cost_ns: u64) {
+    pub(crate) fn note(&mut self, ready: Ready, queued_ns: u64, steal_cost_ns: u64) {
         let now = interval(queued_ns, steal_cost_ns);
-        let was = self.lists.list_of(slot.0);
+        let was = self.lists.list_of(ready.slot);
         if now == was {
             return;
         }
         if was.is_some() {
-            self.lists.remove(slot.0);
+            self.lists.remove(ready.slot);
         }
         if let Some(interval) = now {
-            self.lists.push_back(interval, slot.0, ());
+            self.lists.push_back(interval, ready);
         }
     }
 
     /// The color in `slot` is not to be offered.
     #[inline]
     pub(crate) fn forget(&mut self, slot: Slot) {
-        self.lists.remove(slot.0);
+        self.lists.remove(slot);
     }
 
     /// Takes a color with much time left.
@@ -60,9 +60,6 @@ impl Worthy {
         if self.lists.len() == 0 {
             return None;
         }
-        (0..INTERVALS)
-            .rev()
-            .find_map(|list| self.lists.pop_front(list))
-            .map(|(slot, ())| Slot(slot))
+        (0..INTERVALS).rev().find_map(|list| self.lists.pop_front(list)).map(|ready| ready.slot)
     }
 }

@@ -19,7 +19,7 @@ const ASIDE: usize = 1;
 /// Colors in turn, each with several events.
 #[derive(Debug)]
 pub struct ColorQueues {
-    lists: Lists<Ready>,
+    lists: Lists,
     allocates: Vec<bool>,
     threshold: u32,
     /// The color that ran last, and how many more of its events may run before the next color's.
@@ -51,9 +51,9 @@ impl Scheduler for ColorQueues {
     fn push(&mut self, ready: Ready) {
         match self.current {
             Some((color, left)) if color == ready.color && left > 0 => {
-                self.lists.push_front(WAITING, ready.slot.0, ready);
+                self.lists.push_front(WAITING, ready);
             }
-            _ => self.lists.push_back(WAITING, ready.slot.0, ready),
+            _ => self.lists.push_back(WAITING, ready),
         }
     }
 
@@ -64,10 +64,10 @@ impl Scheduler for ColorQueues {
         _limit: usize,
         batch: &mut Vec<Ready>,
     ) -> Option<StageId> {
-        while let Some((slot, ready)) = self.lists.pop_front(WAITING) {
+        while let Some(ready) = self.lists.pop_front(WAITING) {
             let allocates = self.allocates.get(ready.stage.index()).is_some_and(|yes| *yes);
             if allocates && admission.admit(ready.stage, 1) == 0 {
-                self.lists.push_back(ASIDE, slot, ready);
+                self.lists.push_back(ASIDE, ready);
                 continue;
             }
             let left = match self.current {
@@ -82,8 +82,7 @@ impl Scheduler for ColorQueues {
     }
 
     fn take_color(&mut self, color: Color, slot: Slot) -> Option<Ready> {
-        self.lists.get(slot.0).filter(|ready| ready.color == color)?;
-        self.lists.remove(slot.0)
+        if self.lists.has(color, slot) { self.lists.remove(slot) } else { None }
     }
 
     fn len(&self) -> usize {

@@ -16,7 +16,7 @@ const ASIDE: usize = 1;
 /// First come, first served.
 #[derive(Debug)]
 pub struct Fifo {
-    lists: Lists<Ready>,
+    lists: Lists,
     allocates: Vec<bool>,
     is_refused: Vec<bool>,
 }
@@ -48,7 +48,7 @@ impl Fifo {
 impl Scheduler for Fifo {
     #[inline]
     fn push(&mut self, ready: Ready) {
-        self.lists.push_back(WAITING, ready.slot.0, ready);
+        self.lists.push_back(WAITING, ready);
     }
 
     #[inline]
@@ -58,19 +58,18 @@ impl Scheduler for Fifo {
         _limit: usize,
         batch: &mut Vec<Ready>,
     ) -> Option<StageId> {
-        while let Some((slot, ready)) = self.lists.pop_front(WAITING) {
+        while let Some(ready) = self.lists.pop_front(WAITING) {
             if self.is_admitted(ready.stage, admission) {
                 batch.push(ready);
                 return Some(ready.stage);
             }
-            self.lists.push_back(ASIDE, slot, ready);
+            self.lists.push_back(ASIDE, ready);
         }
         None
     }
 
     fn take_color(&mut self, color: Color, slot: Slot) -> Option<Ready> {
-        self.lists.get(slot.0).filter(|ready| ready.color == color)?;
-        self.lists.remove(slot.0)
+        if self.lists.has(color, slot) { self.lists.remove(slot) } else { None }
     }
 
     fn len(&self) -> usize {

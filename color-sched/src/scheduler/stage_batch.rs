@@ -16,7 +16,7 @@ const BATCH_LIMIT: usize = 64;
 /// Elects the stage to run, and takes as many colors from it as admission grants.
 #[derive(Debug)]
 pub struct StageBatch {
-    lists: Lists<Ready>,
+    lists: Lists,
     election: Election,
     infos: Vec<StageInfo>,
     batch_limit: usize,
@@ -52,7 +52,7 @@ impl Scheduler for StageBatch {
     fn push(&mut self, ready: Ready) {
         // A stage that this scheduler was not told of waits with the last one: nothing is lost.
         let stage = ready.stage.index().min(self.infos.len() - 1);
-        self.lists.push_back(stage, ready.slot.0, ready);
+        self.lists.push_back(stage, ready);
         self.election.set_waiting(stage, self.lists.count(stage));
     }
 
@@ -76,7 +76,8 @@ impl Scheduler for StageBatch {
                 continue;
             }
             for _ in 0..granted {
-                batch.extend(self.lists.pop_front(stage).map(|(_, ready)| ready));
+                let Some(ready) = self.lists.pop_front(stage) else { break };
+                batch.push(ready);
             }
             self.election.granted(stage, self.lists.count(stage));
             return Some(id);
@@ -84,9 +85,11 @@ impl Scheduler for StageBatch {
     }
 
     fn take_color(&mut self, color: Color, slot: Slot) -> Option<Ready> {
-        self.lists.get(slot.0).filter(|ready| ready.color == color)?;
-        let stage = self.lists.list_of(slot.0)?;
-        let ready = self.lists.remove(slot.0)?;
+        if !self.lists.has(color, slot) {
+            return None;
+        }
+        let stage = self.lists.list_of(slot)?;
+        let ready = self.lists.remove(slot)?;
         self.election.set_waiting(stage, self.lists.count(stage));
         Some(ready)
     }
