@@ -85,9 +85,11 @@ fn relay(core: &mut Core<u64, u64>, scheduler: &mut impl Scheduler, events: u64)
     start.elapsed()
 }
 
+type Closure = Box<dyn FnOnce(&mut u64)>;
+
 fn boxed_closures(criterion: &mut Criterion) {
     criterion.bench_function("dispatch/boxed_closures", |bencher| {
-        let mut queue: VecDeque<Box<dyn FnOnce(&mut u64)>> = VecDeque::new();
+        let mut queue: VecDeque<Closure> = VecDeque::new();
         let mut state = 0;
         bencher.iter(|| {
             let n = black_box(3);

@@ -1,4 +1,23 @@
 #![doc = include_str!("../README.md")]
+//!
+//! | module | the question it answers |
+//! |---|---|
+//! | [`Color`], [`Ready`] | what is scheduled? |
+//! | [`Admission`] | may a batch run? |
+//! | [`scheduler`], [`elect`] | which ready color, of which stage, runs next? |
+//! | [`worthy`], [`board`] | which colors do thieves see, and who has one? |
+//! | [`Stealer`], [`LoadView`] | whom to rob? |
+//! | [`Driver`], [`EventSink`] | where do events come from? |
+//! | [`Handler`], [`Context`] | what is done with them, and what may that do? |
+//! | [`Core`] | what does a core do next? |
+//! | [`park`] | is a core awake? |
+//! | [`timer`] | when does it fire? |
+//! | [`learn`] | what do things cost? |
+//! | [`Machine`], [`Control`] | how is it all made, and ended? |
+//!
+//! Events of one producer (a color, a core's driver, a thread outside) for one color run in the order in which they were
+//! posted. A stolen color is posted to by way of its home, which forwards; only what the color itself, its timers, and the
+//! driver of a core that it is [pinned](Context::pin) to post takes the short way.
 
 mod admission;
 mod atomics;

@@ -154,15 +154,6 @@ impl Lists {
         Some(Ready { color, stage, slot })
     }
 
-    /// Moves all colors of `from`, in order, before those of `to`.
-    pub(crate) fn prepend(&mut self, from: usize, to: usize) {
-        while self.ends[from].last != NIL {
-            if let Some(ready) = self.remove(Slot(self.ends[from].last)) {
-                self.push_front(to, ready);
-            }
-        }
-    }
-
     #[inline]
     fn node(&mut self, slot: u32) -> &mut Node {
         let index = slot as usize;

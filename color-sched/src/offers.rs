@@ -50,19 +50,21 @@ impl Offers {
 }
 
 impl<E: Send, S: Send> Desk<E, S> {
-    /// Finds out what was stolen, offers what is worthy, and tells thieves how much there is.
-    pub(crate) fn refresh_board(&mut self, scheduler: &mut impl Scheduler) {
+    /// Finds out what was stolen, offers what is worthy, and tells thieves how much there is. `elected` colors have left
+    /// the scheduler and not run yet: they can be stolen as well.
+    pub(crate) fn refresh_board(&mut self, scheduler: &mut impl Scheduler, elected: usize) {
         if self.offers.is_none() {
             return;
         }
         self.sweep(scheduler);
-        if self.fill(scheduler.len()) {
+        let ready = scheduler.len() + elected;
+        if self.fill(ready) {
             self.wake_thief();
         }
         let load = Load {
             queued_ns: self.waiting.queued_ns,
             events: self.waiting.events,
-            colors: scheduler.len() as u64,
+            colors: ready as u64,
             slots: SLOTS,
         };
         self.hub.station(self.id).load.publish(&load);

@@ -28,6 +28,8 @@ const TURN_NS: Nanos = 100_000_000;
 /// Events between two timed batches, at least: two looks at the clock cost as much as several events. A prime, so that no
 /// stage of a short cycle is missed for ever.
 const TIMED_EVENTS: usize = 17;
+/// Estimated time of events inside of a batch after which thieves are shown what there is now.
+const SHOW_NS: Nanos = 20_000;
 /// How long refused colors wait before admission is asked again when nothing else happens, at first and at most.
 const RETRY_NS: (Nanos, Nanos) = (1 << 20, 1 << 24);
 
@@ -316,7 +318,7 @@ impl<E: Send, S: Send> Core<E, S> {
         let (mut events, mut spent_ns) = (0, 0);
         let mut is_refused = false;
         while events < self.poll_events && spent_ns < self.poll_ns {
-            self.desk.refresh_board(scheduler);
+            self.desk.refresh_board(scheduler, 0);
             let mut batch = mem::take(&mut self.batch);
             batch.clear();
             let elected = scheduler.elect(program, self.poll_events - events, &mut batch);
@@ -327,7 +329,7 @@ impl<E: Send, S: Send> Core<E, S> {
                 is_refused = !scheduler.is_empty();
                 break;
             };
-            let (ran, ns) = self.run_batch(program, stage, &batch);
+            let (ran, ns) = self.run_batch(program, scheduler, stage, &batch);
             self.batch = batch;
             events += ran.max(1);
             spent_ns += ns;
@@ -342,7 +344,13 @@ impl<E: Send, S: Send> Core<E, S> {
     }
 
     /// Runs the events of one batch, and tells how many there were and how long they took, as measured or estimated.
-    fn run_batch<P>(&mut self, program: &mut P, stage: StageId, batch: &[Ready]) -> (usize, Nanos)
+    fn run_batch<P>(
+        &mut self,
+        program: &mut P,
+        scheduler: &mut impl Scheduler,
+        stage: StageId,
+        batch: &[Ready],
+    ) -> (usize, Nanos)
     where
         P: Admission + Handler<Event = E, State = S>,
     {
@@ -352,9 +360,15 @@ impl<E: Send, S: Send> Core<E, S> {
             self.desk.now = self.desk.hub.clock.now();
         }
         let start = self.desk.now;
-        let mut ran = 0;
-        for ready in batch {
-            ran += usize::from(self.run_event(program, *ready));
+        let (mut ran, mut unshown_ns) = (0, 0);
+        for (done, ready) in batch.iter().enumerate() {
+            if unshown_ns >= SHOW_NS {
+                unshown_ns = 0;
+                self.desk.refresh_board(scheduler, batch.len() - done);
+            }
+            let Some(cost_ns) = self.run_event(program, *ready) else { continue };
+            unshown_ns += u64::from(cost_ns);
+            ran += 1;
         }
         program.batch_end(stage);
         self.desk.stats.events += ran as u64;
@@ -371,13 +385,13 @@ impl<E: Send, S: Send> Core<E, S> {
         (ran, took_ns)
     }
 
-    /// Runs the first event of a color; false if there was none to run.
+    /// Runs the first event of a color, and tells its estimated cost; `None` if there was none to run.
     #[inline]
-    fn run_event<P>(&mut self, program: &mut P, ready: Ready) -> bool
+    fn run_event<P>(&mut self, program: &mut P, ready: Ready) -> Option<u32>
     where
         P: Handler<Event = E, State = S>,
     {
-        let Some((mut record, queued)) = self.desk.begin(ready) else { return false };
+        let (mut record, queued) = self.desk.begin(ready)?;
         let (head, state) = (&mut record.head, &mut record.state);
         let mut cx = Context::new(&mut self.desk, head, queued.stage);
         let run = AssertUnwindSafe(|| program.run(&mut cx, state, queued.event));
@@ -386,7 +400,7 @@ impl<E: Send, S: Send> Core<E, S> {
             record.head.is_closing = true;
         }
         self.desk.finish(ready.slot, record);
-        true
+        Some(queued.cost_ns)
     }
 
     /// If all that waits was refused, it is not asked about again before something happens, or some time passes.

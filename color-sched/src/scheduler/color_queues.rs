@@ -2,25 +2,21 @@
 //!
 //! The ready colors of a core are its core-queue. The color at its head runs event after event until it has none left or
 //! has run as many as the threshold says; then it goes to the back. So a color waits for at most `threshold` events of
-//! each color before it.
+//! each color before it. A color whose stage is refused is passed over until permits come back.
 
 use super::Scheduler;
+use super::admitted::Admitted;
 use crate::admission::Admission;
 use crate::event::{Color, Ready, Slot, StageId};
-use crate::links::Lists;
 use crate::machine::StageInfo;
 
 /// Mely's batch threshold.
 const THRESHOLD: u32 = 10;
-/// Colors that wait, and colors whose stage was refused.
-const WAITING: usize = 0;
-const ASIDE: usize = 1;
 
 /// Colors in turn, each with several events.
 #[derive(Debug)]
 pub struct ColorQueues {
-    lists: Lists,
-    allocates: Vec<bool>,
+    queue: Admitted,
     threshold: u32,
     /// The color that ran last, and how many more of its events may run before the next color's.
     current: Option<(Color, u32)>,
@@ -30,12 +26,7 @@ impl ColorQueues {
     /// A scheduler for these stages.
     #[must_use]
     pub fn new(stages: &[StageInfo]) -> Self {
-        Self {
-            lists: Lists::new(2),
-            allocates: stages.iter().map(|stage| stage.allocates).collect(),
-            threshold: THRESHOLD,
-            current: None,
-        }
+        Self { queue: Admitted::new(stages), threshold: THRESHOLD, current: None }
     }
 
     /// Runs up to `events` (at least 1) of a color in a row, instead of 10.
@@ -44,16 +35,20 @@ impl ColorQueues {
         self.threshold = events.max(1);
         self
     }
+
+    /// How many more events of `color` may run in a row.
+    #[inline]
+    fn left(&self, color: Color) -> Option<u32> {
+        self.current.and_then(|(current, left)| (current == color && left > 0).then_some(left))
+    }
 }
 
 impl Scheduler for ColorQueues {
     #[inline]
     fn push(&mut self, ready: Ready) {
-        match self.current {
-            Some((color, left)) if color == ready.color && left > 0 => {
-                self.lists.push_front(WAITING, ready);
-            }
-            _ => self.lists.push_back(WAITING, ready),
+        match self.left(ready.color) {
+            Some(_) => self.queue.push_front(ready),
+            None => self.queue.push_back(ready),
         }
     }
 
@@ -64,32 +59,23 @@ impl Scheduler for ColorQueues {
         _limit: usize,
         batch: &mut Vec<Ready>,
     ) -> Option<StageId> {
-        while let Some(ready) = self.lists.pop_front(WAITING) {
-            let allocates = self.allocates.get(ready.stage.index()).is_some_and(|yes| *yes);
-            if allocates && admission.admit(ready.stage, 1) == 0 {
-                self.lists.push_back(ASIDE, ready);
-                continue;
-            }
-            let left = match self.current {
-                Some((color, left)) if color == ready.color && left > 0 => left - 1,
-                _ => self.threshold - 1,
-            };
-            self.current = Some((ready.color, left));
-            batch.push(ready);
-            return Some(ready.stage);
-        }
-        None
+        let ready = self.queue.pop(admission)?;
+        let left = self.left(ready.color).unwrap_or(self.threshold) - 1;
+        self.current = Some((ready.color, left));
+        batch.push(ready);
+        Some(ready.stage)
     }
 
     fn take_color(&mut self, color: Color, slot: Slot) -> Option<Ready> {
-        if self.lists.has(color, slot) { self.lists.remove(slot) } else { None }
+        self.queue.take(color, slot)
     }
 
     fn len(&self) -> usize {
-        self.lists.len()
+        self.queue.len()
     }
 
+    #[inline]
     fn permits_returned(&mut self) {
-        self.lists.prepend(ASIDE, WAITING);
+        self.queue.permits_returned();
     }
 }

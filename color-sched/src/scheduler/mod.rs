@@ -1,5 +1,6 @@
 //! Which ready color runs next: the trait, and a file a policy.
 
+mod admitted;
 mod color_queues;
 mod fifo;
 mod stage_batch;

@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use color_sched::{
-    Color, Config, Core, Fifo, Machine, NoSteal, StageBatch, StageId, StageInfo, Turn,
+    Color, Config, Context, Core, Cost, Fifo, Machine, NoSteal, StageBatch, StageId, StageInfo,
+    Turn,
 };
 
 use crate::program::Program;
+use crate::threads::Greedy;
 
 const A: StageId = StageId(0);
 const B: StageId = StageId(1);
@@ -54,4 +56,35 @@ fn core_that_was_not_told_to_stop_becomes_idle() {
     let mut program = Program::new(|_, _, _| {});
     let mut scheduler = Fifo::new(&stages());
     assert_eq!(core.turn(&mut program, &mut scheduler, &mut NoSteal).unwrap(), Turn::Idle(None));
+}
+
+#[test]
+fn color_of_a_batch_that_runs_can_be_stolen_while_it_has_not_run() {
+    let stages = vec![StageInfo::new("long").cost(Cost::fixed(50_000))];
+    let config = Config { steal_cost: Cost::fixed(1_000), ..Config::new(2, stages.clone()) };
+    let (control, mut cores) = Machine::new(config).unwrap();
+    let mut thief = cores.remove(1);
+    let mut owner = cores.remove(0);
+    for color in (0..20).map(|n| Color(2 * n)) {
+        control.open(color, ()).unwrap();
+        control.post(color, A, 0).unwrap();
+    }
+    let stolen = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&stolen);
+    let mut away = Program::new(|cx: &mut Context<'_, u32, ()>, _: &mut (), _| cx.close());
+    let mut scheduler = StageBatch::new(&stages);
+    let mut program = Program::new(move |cx: &mut Context<'_, u32, ()>, _: &mut (), _| {
+        for _ in 0..2 {
+            thief.turn(&mut away, &mut scheduler, &mut Greedy).unwrap();
+        }
+        *count.lock().unwrap() = thief.stats().thefts;
+        cx.close();
+    });
+    let mut scheduler = StageBatch::new(&stages);
+    owner.turn(&mut program, &mut scheduler, &mut Greedy).unwrap();
+    owner.turn(&mut program, &mut scheduler, &mut Greedy).unwrap();
+    let stolen = *stolen.lock().unwrap();
+    assert!(stolen > 8, "{stolen} colors were stolen out of a batch: no more than the board holds");
+    assert_eq!(owner.stats().events + stolen, 20);
+    assert_eq!((owner.stats().colors, program.closed.len() as u64), (0, 20 - stolen));
 }

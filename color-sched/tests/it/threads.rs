@@ -19,7 +19,7 @@ fn stages() -> Vec<StageInfo> {
 }
 
 /// Takes the first color that is offered by anyone else.
-struct Greedy;
+pub(crate) struct Greedy;
 
 impl Stealer for Greedy {
     fn plan(&mut self, thief: CoreId, view: &impl LoadView) -> Option<Theft> {

@@ -1,0 +1,96 @@
+//! A scheduler of one's own: the color with the highest number first.
+//!
+//! Four required methods. The rest of the machine (colors, timers, stealing, parking) does not change.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::thread;
+
+use color_sched::{
+    Admission, Color, Config, Context, Driver, EventSink, Handler, Machine, NoSteal, Ready,
+    Scheduler, Slot, StageId, StageInfo, Wait, Waker,
+};
+
+/// Colors by number.
+#[derive(Default)]
+struct HighestFirst(BTreeMap<Color, Ready>);
+
+impl Scheduler for HighestFirst {
+    fn push(&mut self, ready: Ready) {
+        self.0.insert(ready.color, ready);
+    }
+
+    fn elect(
+        &mut self,
+        admission: &mut dyn Admission,
+        _limit: usize,
+        batch: &mut Vec<Ready>,
+    ) -> Option<StageId> {
+        let (color, ready) = self.0.last_key_value().map(|(color, ready)| (*color, *ready))?;
+        if admission.admit(ready.stage, 1) == 0 {
+            return None;
+        }
+        self.0.remove(&color);
+        batch.push(ready);
+        Some(ready.stage)
+    }
+
+    fn take_color(&mut self, color: Color, _slot: Slot) -> Option<Ready> {
+        self.0.remove(&color)
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Notes which color ran when.
+#[derive(Default)]
+struct Log(Vec<u64>);
+
+impl Admission for Log {
+    fn admit(&mut self, _stage: StageId, wanted: usize) -> usize {
+        wanted
+    }
+}
+
+impl Handler for Log {
+    type Event = ();
+    type State = ();
+
+    fn run(&mut self, cx: &mut Context<'_, (), ()>, _state: &mut (), _event: ()) {
+        self.0.push(cx.color().0);
+        cx.close();
+    }
+}
+
+impl Driver for Log {
+    type Event = ();
+    type State = ();
+
+    fn poll(&mut self, sink: &mut impl EventSink<(), ()>, wait: Wait) -> io::Result<usize> {
+        match wait.timeout(sink.now()) {
+            Some(time) => thread::park_timeout(time),
+            None => thread::park(),
+        }
+        Ok(0)
+    }
+
+    fn waker(&self) -> Waker {
+        let thread = thread::current();
+        Waker::new(move || thread.unpark())
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (control, mut cores) = Machine::new(Config::new(1, vec![StageInfo::new("log")]))?;
+    for color in [3, 1, 4, 1 + 4, 9, 2, 6].map(Color) {
+        assert!(control.open(color, ()).is_ok() && control.post(color, StageId(0), ()).is_ok());
+    }
+    control.stop(); // what was posted before is run before the machine ends
+    let mut log = Log::default();
+    cores.remove(0).run(&mut log, HighestFirst::default(), &mut NoSteal)?;
+    println!("{:?}", log.0);
+    assert_eq!(log.0, [9, 6, 5, 4, 3, 2, 1]);
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! A queue whose colors leave one by one, in order, as their stages are admitted.
+//!
+//! A color whose stage is refused steps aside, with those of its stage before it. Once permits have come back each such
+//! stage is asked about once, before everybody else, so that a refused color waits for nobody who came later, and a
+//! refusal costs the same however many colors wait for it.
+
+use crate::admission::Admission;
+use crate::event::{Color, Ready, Slot};
+use crate::links::Lists;
+use crate::machine::StageInfo;
+
+/// The list of those that wait for their turn; those of stage `n` that stepped aside are in list `n + 1`.
+const WAITING: usize = 0;
+
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    lists: Lists,
+    allocates: Vec<bool>,
+    /// Stages with colors aside, and whether each may be asked about.
+    aside: Vec<(usize, bool)>,
+}
+
+impl Admitted {
+    pub(crate) fn new(stages: &[StageInfo]) -> Self {
+        Self {
+            lists: Lists::new(stages.len() + 1),
+            allocates: stages.iter().map(|stage| stage.allocates).collect(),
+            aside: Vec::new(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn push_back(&mut self, ready: Ready) {
+        self.lists.push_back(WAITING, ready);
+    }
+
+    #[inline]
+    pub(crate) fn push_front(&mut self, ready: Ready) {
+        self.lists.push_front(WAITING, ready);
+    }
+
+    /// The first color whose stage is admitted.
+    #[inline]
+    pub(crate) fn pop(&mut self, admission: &mut dyn Admission) -> Option<Ready> {
+        if !self.aside.is_empty()
+            && let Some(ready) = self.pop_aside(admission)
+        {
+            return Some(ready);
+        }
+        while let Some(ready) = self.lists.pop_front(WAITING) {
+            let stage = ready.stage.index();
+            if !self.allocates.get(stage).is_some_and(|allocates| *allocates) {
+                return Some(ready);
+            }
+            let is_aside = self.aside.iter().any(|(aside, _)| *aside == stage);
+            if !is_aside && admission.admit(ready.stage, 1) > 0 {
+                return Some(ready);
+            }
+            if !is_aside {
+                self.aside.push((stage, false));
+            }
+            self.lists.push_back(stage + 1, ready);
+        }
+        None
+    }
+
+    #[cold]
+    fn pop_aside(&mut self, admission: &mut dyn Admission) -> Option<Ready> {
+        let lists = &mut self.lists;
+        self.aside.retain(|(stage, _)| lists.count(stage + 1) > 0);
+        for (stage, may_ask) in &mut self.aside {
+            if !*may_ask {
+                continue;
+            }
+            if admission.admit(crate::StageId(*stage as u16), 1) > 0 {
+                return lists.pop_front(*stage + 1);
+            }
+            *may_ask = false;
+        }
+        None
+    }
+
+    pub(crate) fn take(&mut self, color: Color, slot: Slot) -> Option<Ready> {
+        if self.lists.has(color, slot) { self.lists.remove(slot) } else { None }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lists.len()
+    }
+
+    #[inline]
+    pub(crate) fn permits_returned(&mut self) {
+        for (_, may_ask) in &mut self.aside {
+            *may_ask = true;
+        }
+    }
+}
