@@ -337,7 +337,7 @@ impl Options {
             idle: positive("idle-ms", self.idle_ms, 60_000)?,
             request: positive("request-ms", self.request_ms, 10_000)?,
             send: positive("send-ms", self.send_ms, 30_000)?,
-            grace: Duration::from_millis(self.grace_ms.unwrap_or(10_000)),
+            grace: time("grace-ms", self.grace_ms, 10_000)?,
         };
         if self.max_connections == Some(0) {
             let why = "nobody could connect; leave the option out, or allow at least 1";
@@ -357,24 +357,47 @@ impl Options {
             live: self.live.unwrap_or(LivePolicy::Loopback),
             map: self.map,
             file_cache: self.file_cache.unwrap_or(16 << 20),
-            fresh: Duration::from_millis(self.fresh_ms.unwrap_or(1000)),
+            fresh: time("fresh-ms", self.fresh_ms, 1000)?,
             max_connections: self.max_connections,
             timeouts,
         })
     }
 }
 
-fn positive(option: &'static str, ms: Option<u64>, default: u64) -> Result<Duration, ConfigError> {
-    match ms.unwrap_or(default) {
-        0 => {
-            let why = "every request would time out at once; give at least 1";
-            Err(ConfigError::Number { option, value: 0, why })
-        }
-        ms => Ok(Duration::from_millis(ms)),
+impl Config {
+    /// Are all CPUs there, and this process allowed to run on them?
+    pub fn check_cpus(&self) -> Result<(), ConfigError> {
+        let Ok(allowed) = crate::load::sys::allowed_cpus() else { return Ok(()) };
+        let Some(missing) = self.cores.iter().find(|cpu| !allowed.contains(cpu)) else {
+            return Ok(());
+        };
+        let list: Vec<_> = self.cores.iter().map(ToString::to_string).collect();
+        let why = format!("this process may not run on CPU {missing}, only on {allowed:?}");
+        Err(ConfigError::Cores { list: list.join(","), why })
     }
 }
 
-/// Reads `0,2-4` as the CPUs 0, 2, 3 and 4; each at most once, and each one that this process may run on.
+/// The longest time that an option can give: a year.
+const LONGEST_MS: u64 = 365 * 24 * 60 * 60 * 1000;
+
+fn positive(option: &'static str, ms: Option<u64>, default: u64) -> Result<Duration, ConfigError> {
+    if ms == Some(0) {
+        let why = "every request would time out at once; give at least 1";
+        return Err(ConfigError::Number { option, value: 0, why });
+    }
+    time(option, ms, default)
+}
+
+fn time(option: &'static str, ms: Option<u64>, default: u64) -> Result<Duration, ConfigError> {
+    let value = ms.unwrap_or(default);
+    if value > LONGEST_MS {
+        let why = "that is more than a year; give at most 31536000000";
+        return Err(ConfigError::Number { option, value, why });
+    }
+    Ok(Duration::from_millis(value))
+}
+
+/// Reads `0,2-4` as the CPUs 0, 2, 3 and 4, each at most once.
 fn parse_cores(list: &str) -> Result<Vec<usize>, ConfigError> {
     let error = |why: String| ConfigError::Cores { list: list.to_owned(), why };
     let mut cores = Vec::new();

@@ -3,7 +3,7 @@
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
-use color_sched::{Nanos, TimerId};
+use color_sched::{CoreId, Nanos, TimerId};
 use ecem::PairId;
 use flexsc_ring::{RecvBuf, Ticket};
 use stingy_alloc::Slot;
@@ -18,13 +18,15 @@ use crate::stages::request::Request;
 pub const BACKLOG_HIGH: usize = 64 << 10;
 /// Input at which a server that stopped reading starts again.
 pub const BACKLOG_LOW: usize = 16 << 10;
+/// Input at which a client that cannot be stopped, because its connection is away from home, is cut off.
+pub const BACKLOG_MAX: usize = 4 * BACKLOG_HIGH;
 
 /// One connection.
 ///
 /// | field | some while |
 /// |---|---|
 /// | `task` | a request has been read and its answer is not under way |
-/// | `ready` | an answer is built and waits for the one before it to be sent (`eager` only) |
+/// | `ready` | an answer is built and waits for the one before it to be sent |
 /// | `sending` | a send of an answer is with the kernel |
 /// | `transfer` | a body is on its way in chunks |
 /// | `pair` | file and socket of the task or transfer are correlated |
@@ -50,10 +52,14 @@ pub struct Connection {
     pub ending: Ending,
     /// Calls with the kernel besides the receive: the connection stays until they are back.
     pub calls: u32,
-    /// Answers sent.
-    pub answered: u64,
+    /// Has any answer been sent?
+    pub has_answered: bool,
     /// When something last moved.
     pub moved_at: Nanos,
+    /// Since when a request has been arriving that is not whole.
+    pub arriving_since: Option<Nanos>,
+    /// When the server, which is ending, will wait no longer.
+    pub ends_at: Option<Nanos>,
     /// The armed timer and when it fires.
     pub timer: Option<(TimerId, Nanos)>,
 }
@@ -61,8 +67,8 @@ pub struct Connection {
 /// Is a multishot receive with the kernel?
 #[derive(Debug)]
 pub enum Receiving {
-    /// Yes; the ticket cancels it, on the core that posted it.
-    Armed(Ticket),
+    /// Yes: with the ring of this core, which alone can cancel it.
+    Armed(Ticket, CoreId),
     /// It was told to stop because the client runs ahead; its last completion is to come.
     Stopping,
     /// No, and it may be armed again.
@@ -134,8 +140,6 @@ pub struct Sending {
     pub start: usize,
     /// Bytes of it.
     pub len: usize,
-    /// Does the connection go on after it?
-    pub keep_alive: bool,
 }
 
 /// A body on its way in chunks.
@@ -168,8 +172,10 @@ impl Connection {
             pair: None,
             ending: Ending::No,
             calls: 0,
-            answered: 0,
+            has_answered: false,
             moved_at: now,
+            arriving_since: None,
+            ends_at: None,
             timer: None,
         }
     }
@@ -243,7 +249,7 @@ impl Input {
             self.spill.clear();
             self.spill.extend_from_slice(&held[self.consumed..]);
             self.consumed = 0;
-        } else if self.consumed > 0 {
+        } else if self.consumed > self.spill.len() / 2 {
             self.spill.drain(..self.consumed);
             self.consumed = 0;
         }

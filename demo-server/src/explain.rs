@@ -11,6 +11,7 @@ use crate::wiring::objects::SlabObjects;
 
 /// Prints the cache geometry, the memory map as scaled to it, and what the checks verified on each core.
 pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
+    config.check_cpus()?;
     let map = serve::read_map(config)?;
     serve::open_root(config)?;
     let geometry = Geometry::detect().context("the cache geometry cannot be read")?;
@@ -38,6 +39,7 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
 
 /// Says that the configuration makes sense, or fails with what does not.
 pub fn check(config: &Config) -> anyhow::Result<ExitCode> {
+    config.check_cpus()?;
     serve::read_map(config)?;
     serve::open_root(config)?;
     println!("the configuration is good: it serves http://{}", config.http);

@@ -129,6 +129,8 @@ pub struct Opening {
     pub file: Option<OwnedFd>,
     /// What it is.
     pub stat: Option<FileStat>,
+    /// Bytes of it that have been read.
+    pub read: usize,
     /// Times that the kernel could not decide whether the path stays beneath the root.
     pub retries: u8,
 }

@@ -33,3 +33,8 @@ pub mod site;
 pub mod stages;
 pub(crate) mod sys;
 pub mod wiring;
+
+/// The workspace's front page: its code is run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct WorkspaceReadme;

@@ -79,6 +79,8 @@ counters! {
     fallbacks, "slab_fallbacks_total", Counter, "Objects that the slab could not hold, for any reason";
     events, "events_total", Counter, "Events run";
     batches, "batches_total", Counter, "Batches run: events for each is the batch size";
+    panics, "panics_total", Counter, "Handlers that panicked; their connections were closed";
+    abandoned, "abandoned_total", Counter, "Events whose connection was gone when they came";
     thefts, "thefts_total", Counter, "Colors stolen by this core";
     parks, "parks_total", Counter, "Times the worker went to sleep";
     submitted, "calls_posted_total", Counter, "System calls posted to the ring";
@@ -86,6 +88,7 @@ counters! {
     enters, "kernel_entries_total", Counter, "Traps made by the ring: calls posted for each is the batching";
     ring_fallbacks, "ring_fallbacks_total", Counter, "Calls that the chosen engine could not take itself";
     delivered, "pairs_delivered_total", Counter, "File data delivered at once, its socket ready (RR)";
+    pairs, "pairs", Gauge, "Pairs of a file and a socket";
     deferred, "pairs_deferred_total", Counter, "File data held back, its socket not ready (RW)";
     released, "pairs_released_total", Counter, "Held file data delivered when the socket became ready";
 }
@@ -112,6 +115,14 @@ impl Metrics {
             open: AtomicUsize::new(0),
             started: Instant::now(),
             notes: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Adds a line about the configuration.
+    pub fn note(&self, line: String) {
+        eprintln!("{line}");
+        if let Ok(mut notes) = self.notes.lock() {
+            notes.push(line);
         }
     }
 

@@ -34,6 +34,7 @@ type ServerControl = Control<Event, Connection>;
 
 /// Serves until SIGINT or SIGTERM; requests in flight are finished first.
 pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
+    config.check_cpus()?;
     let map = read_map(config)?;
     let root = Arc::new(open_root(config)?);
     // Registered before anything runs, so that a signal during start-up is not lost.
@@ -51,7 +52,7 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let (mut addr, mut workers) = (config.http, Vec::new());
     let (ready, started) = std::sync::mpsc::channel();
     for (index, core) in cores.into_iter().enumerate() {
-        let listener = sys::listen(addr, policy::listens_nonblocking(config))
+        let listener = sys::listen(addr)
             .with_context(|| format!("{addr}: cannot listen; choose another --http address"))?;
         addr = sys::local_addr(&listener)?;
         let start = Start { index, listener, shared: Arc::clone(&shared), map: map.clone() };
@@ -68,8 +69,13 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let stopper = control.clone();
     let handle = signals.handle();
     let waiter = thread::spawn(move || {
-        if signals.forever().next().is_some() {
+        let mut signals = signals.forever();
+        if signals.next().is_some() {
             stopper.stop();
+        }
+        if signals.next().is_some() {
+            eprintln!("told twice to stop: requests in flight are cut off");
+            std::process::exit(1);
         }
     });
     let outcome = finish(workers);
@@ -88,14 +94,22 @@ fn announce(shared: &Shared, addr: std::net::SocketAddr) {
 }
 
 fn finish(workers: Vec<JoinHandle<anyhow::Result<()>>>) -> anyhow::Result<ExitCode> {
-    let mut first = Ok(ExitCode::SUCCESS);
+    let mut first: anyhow::Result<ExitCode> = Ok(ExitCode::SUCCESS);
     for worker in workers {
-        let ended = worker.join().unwrap_or_else(|_| Err(anyhow!("a worker panicked")));
-        if let (Err(error), true) = (ended, first.is_ok()) {
+        let Err(error) = worker.join().unwrap_or_else(|_| Err(anyhow!("a worker panicked"))) else {
+            continue;
+        };
+        if first.as_ref().err().is_none_or(is_consequence) {
             first = Err(error);
         }
     }
     first
+}
+
+/// Did a worker end only because another one had?
+fn is_consequence(error: &anyhow::Error) -> bool {
+    let cause = error.downcast_ref::<std::io::Error>();
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::Interrupted)
 }
 
 /// What a worker's thread begins with.
@@ -153,7 +167,7 @@ fn work(
     note(&shared, index, &report, slab.as_ref());
     let mut worker = Worker::new(index, Arc::clone(&shared), listener, ring, objects);
     let _ = ready.send(true);
-    policy::run(config, core, &mut worker)?;
+    policy::run(config, &shared.metrics, core, &mut worker)?;
     Ok(())
 }
 

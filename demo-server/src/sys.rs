@@ -1,7 +1,6 @@
 //! The server's own system calls: the root directory, the listeners, who is at the other end.
 //!
-//! Everything on a request's way is posted through `flexsc-ring`; what is here happens at start, once a
-//! connection, or once a transfer.
+//! Everything on a request's way is posted through `flexsc-ring`; what is here happens at start, or for the live page.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -25,14 +24,12 @@ pub(crate) fn open_root(path: &Path) -> io::Result<OwnedFd> {
 
 /// A listening socket of its own for a core: the kernel spreads new connections over those of one port.
 ///
-/// `nonblocking` is for engines that try `accept` themselves; a ring waits for the connection and wants a blocking one.
 /// `TCP_NODELAY` is set here because accepted sockets inherit it.
-pub(crate) fn listen(addr: SocketAddr, nonblocking: bool) -> io::Result<OwnedFd> {
+pub(crate) fn listen(addr: SocketAddr) -> io::Result<OwnedFd> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_tcp_nodelay(true)?;
-    socket.set_nonblocking(nonblocking)?;
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

@@ -46,7 +46,6 @@ pub(super) fn advance(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection, even
 fn end(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
     let keep_alive = connection.transfer.take().is_some_and(|transfer| transfer.keep_alive);
     cx.uncorrelate(connection);
-    cx.release(connection);
     if !keep_alive {
         connection.ending = Ending::AfterAnswer;
         return cx.linger(connection);

@@ -11,29 +11,38 @@ use crate::wiring::{Cx, Event};
 pub(super) fn expire(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection, event: Event) {
     match event {
         Event::Stop => return stop(cx, connection),
-        Event::Expired => connection.timer = None,
-        _ => return cx.settle(connection),
+        // A timer that had fired already when another one was armed in its place.
+        Event::Expired if connection.timer.is_none_or(|(_, at)| at > cx.now()) => {}
+        Event::Expired => {
+            connection.timer = None;
+            judge(cx, connection);
+        }
+        _ => {}
     }
-    let idle_for = Duration::from_nanos(cx.now().saturating_sub(connection.moved_at));
-    let limits = cx.timeouts();
-    let awaits_rest = !connection.input.is_empty()
-        || connection.answered == 0
-        || connection.task.as_ref().is_some_and(|task| task.drain.is_some());
-    let limit = match connection.ending {
-        Ending::Closing => return cx.settle(connection),
-        Ending::Lingering => return cx.abort(connection),
-        _ if cx.is_stopping() => return cx.abort(connection),
-        _ if connection.sending.is_some() || connection.transfer.is_some() => limits.send,
-        _ if awaits_rest => limits.request,
-        _ => limits.idle,
+    cx.settle(connection);
+}
+
+fn judge(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
+    let (now, limits) = (cx.now(), cx.timeouts());
+    let (since, limit) = match (connection.ending, connection.arriving_since) {
+        (Ending::Closing, _) => return,
+        (Ending::Lingering, _) => return cx.abort(connection),
+        _ if connection.ends_at.is_some_and(|end| now >= end) => return cx.abort(connection),
+        (_, Some(since)) => (since, limits.request),
+        _ if !connection.is_idle() => (connection.moved_at, limits.send),
+        _ if !connection.has_answered => (connection.moved_at, limits.request),
+        _ => (connection.moved_at, limits.idle),
     };
-    if idle_for < limit {
-        return cx.arm(connection, limit - idle_for);
+    let left = limit.saturating_sub(Duration::from_nanos(now.saturating_sub(since)));
+    if !left.is_zero() {
+        return cx.arm(connection, left);
     }
     cx.count_timeout();
-    let is_late_request = !connection.input.is_empty() && connection.is_idle();
+    let is_late_request = connection.arriving_since.take().is_some();
     if is_late_request && !matches!(connection.receiving, Receiving::Ended) {
+        connection.input.clear();
         connection.task = Some(Task::answer(Status::RequestTimeout));
+        connection.moved_at = now;
         cx.next(Stage::Respond);
         cx.arm(connection, limits.send);
     } else {
@@ -43,8 +52,10 @@ pub(super) fn expire(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection, event
 
 /// The server ends: an idle connection goes at once, another one after its answer.
 fn stop(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
-    if connection.is_idle() && connection.ending == Ending::No {
-        return cx.linger(connection);
+    match connection.ending {
+        Ending::Lingering | Ending::Closing => return cx.settle(connection),
+        Ending::No if connection.is_idle() => return cx.linger(connection),
+        Ending::No | Ending::AfterAnswer => {}
     }
     if let Some(task) = connection.task.as_mut() {
         task.keep_alive = false;
@@ -52,12 +63,13 @@ fn stop(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
     if let Some(transfer) = connection.transfer.as_mut() {
         transfer.keep_alive = false;
     }
-    if let Some(sending) = connection.sending.as_mut() {
-        sending.keep_alive = false;
+    if let Some(answer) = connection.ready.as_mut() {
+        answer.keep_alive = false;
     }
-    if connection.task.is_none() && connection.transfer.is_none() && connection.ready.is_none() {
+    if connection.may_parse() {
         connection.ending = Ending::AfterAnswer;
     }
     let grace = cx.timeouts().grace;
+    connection.ends_at = Some(cx.now() + grace.as_nanos() as u64);
     cx.arm(connection, grace);
 }

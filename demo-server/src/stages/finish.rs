@@ -14,7 +14,7 @@ pub(super) fn finish(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection, event
         return cx.send_rest(connection, slot, *n, Stage::Finish);
     }
     cx.free(RESPONSE, slot);
-    cx.release(connection);
+    cx.release();
     let Some(sending) = connection.sending.take() else { return cx.settle(connection) };
     match sent {
         Ok(n) if n == sending.len - sending.start => cx.count_sent(connection, n),
@@ -28,7 +28,9 @@ pub(super) fn finish(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection, event
     if let Some(answer) = connection.ready.take() {
         respond::send(cx, connection, answer);
     } else {
-        cx.socket_ready(connection);
+        if !cx.socket_ready(connection) && connection.transfer.is_some() {
+            cx.next(Stage::Stream);
+        }
         cx.begin_next(connection);
     }
     cx.settle(connection);

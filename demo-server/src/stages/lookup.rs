@@ -38,10 +38,7 @@ enum Step {
 
 /// Finds the file, or takes the next step towards it.
 pub(super) fn lookup(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection, event: Event) {
-    if cx.is_gone(connection, &event) {
-        return cx.settle(connection);
-    }
-    let Some(mut task) = connection.task.take() else { return };
+    let Some(mut task) = connection.task.take() else { return cx.settle(connection) };
     let step = match event {
         Event::Done(result) => go_on(cx, connection, &mut task, result.map_err(|f| f.error)),
         _ => begin(cx, connection, &mut task),
@@ -115,16 +112,7 @@ fn go_on(
             task.opening.stat = Some(stat);
             look(cx, connection, task, stat)
         }
-        Ok(Value::Moved { n, buf }) => {
-            let Some(stat) = task.opening.stat.take() else {
-                return Step::Known(Outcome::Status(Status::InternalServerError));
-            };
-            if let Some(file) = task.opening.file.take() {
-                cx.close_file(file);
-            }
-            let content = Content::Memory(buf[..n.min(buf.len())].into());
-            Step::Known(cx.keep_file(&path, FileEntry::of(&path, &stat, content)))
-        }
+        Ok(Value::Moved { n, buf }) => fill(cx, connection, task, n, buf),
         Ok(_) => Step::Known(Outcome::Status(Status::InternalServerError)),
         Err(error)
             if error.kind() == io::ErrorKind::WouldBlock && task.opening.retries < OPEN_RETRIES =>
@@ -133,10 +121,45 @@ fn go_on(
             open(cx, connection, &path)
         }
         Err(error) => {
-            cx.forget_file(&path);
-            Step::Known(Outcome::Status(status_of(&error)))
+            let status = status_of(&error);
+            if matches!(status, Status::NotFound | Status::Forbidden) {
+                cx.forget_file(&path);
+            }
+            Step::Known(Outcome::Status(status))
         }
     }
+}
+
+/// Goes on after a read of a small file: reads the rest, or keeps what it has if that is the whole file.
+fn fill(
+    cx: &mut Cx<'_, '_, '_>,
+    connection: &mut Connection,
+    task: &mut Task,
+    n: usize,
+    buf: Slot,
+) -> Step {
+    let opening = &mut task.opening;
+    let (Some(request), Some(stat), Some(file)) =
+        (&task.request, opening.stat, opening.file.take())
+    else {
+        return Step::Known(Outcome::Status(Status::InternalServerError));
+    };
+    opening.read += n;
+    let (read, size) = (opening.read, stat.size as usize);
+    if n > 0 && read < size {
+        let call = Call::read(file.as_raw_fd(), buf, read..size, read as u64);
+        opening.file = Some(file);
+        cx.post(connection, call, Stage::Lookup);
+        return Step::Posted;
+    }
+    cx.close_file(file);
+    let path = with_index(request.path(), request.wants_directory());
+    let entry = FileEntry::of(&path, &stat, Content::Memory(buf[..read.min(size)].into()));
+    if read < size {
+        // It is being written: what was there is served, and not kept.
+        return Step::Known(Outcome::File(Arc::new(entry)));
+    }
+    Step::Known(cx.keep_file(&path, entry))
 }
 
 /// Decides what to do with a file that is open.

@@ -25,6 +25,7 @@ pub(super) fn parse(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
         match read_request(cx, connection) {
             None => cx.expect_rest(connection),
             Some((task, next)) => {
+                connection.arriving_since = None;
                 connection.task = Some(task);
                 if let Some(next) = next {
                     cx.next(next);

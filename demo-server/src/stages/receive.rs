@@ -34,7 +34,10 @@ fn take_in(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
 fn end(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection, failed: bool) {
     if matches!(connection.receiving, Receiving::Stopping) {
         connection.receiving = Receiving::Off;
-        return cx.begin_next(connection);
+        return match connection.ending {
+            Ending::Lingering => cx.receive(connection),
+            _ => cx.begin_next(connection),
+        };
     }
     connection.receiving = Receiving::Ended;
     if failed {
@@ -56,6 +59,7 @@ pub(super) fn drain(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
             connection.input.consume(fed.used);
             if fed.done {
                 task.drain = None;
+                connection.arriving_since = None;
                 let known = task.outcome.is_some();
                 cx.next(if known { Stage::Respond } else { Stage::Lookup });
             } else {

@@ -9,7 +9,7 @@ use crate::http::status::Status;
 use crate::stages::{REQUEST, RESPONSE, Stage};
 use crate::wiring::Cx;
 
-/// Room for a `Location` in an answer: an escaped path is at most three times as long as the path.
+/// Room for a `Location` in an answer; a directory whose escaped path is longer is 414.
 const LOCATION_MAX: usize = 1024;
 
 /// Writes the answer, and sends it unless the one before it is still on its way.
@@ -35,12 +35,12 @@ pub(super) fn respond(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
 /// Posts an answer; the next request may be looked at meanwhile.
 pub(super) fn send(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection, answer: Answer) {
     let Answer { slot, len, keep_alive } = answer;
-    connection.sending = Some(Sending { start: 0, len, keep_alive });
+    connection.sending = Some(Sending { start: 0, len });
     if !keep_alive {
         connection.ending = Ending::AfterAnswer;
         connection.input.clear();
     }
-    cx.hold(connection);
+    cx.hold();
     cx.post(connection, Call::send(connection.fd(), slot, 0..len), Stage::Finish);
     cx.begin_next(connection);
 }

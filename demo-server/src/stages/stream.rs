@@ -42,12 +42,12 @@ pub(super) fn begin(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection, task: 
     connection.transfer = Some(Box::new(Transfer { file, offset, end, head, keep_alive }));
 }
 
-/// Gets the next part of the body on its way.
+/// Gets the next part of the body on its way, unless the answer before it is still on its own: it goes on then.
 pub(super) fn stream(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
-    let task = connection.task.take();
-    if task.is_some() {
-        cx.hold(connection);
+    if connection.sending.is_some() {
+        return;
     }
+    let task = connection.task.take();
     cx.free(REQUEST, task.and_then(|task| task.request).map(|request| request.into_slot()));
     let socket = connection.fd();
     let Some(transfer) = connection.transfer.as_mut() else { return cx.settle(connection) };

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use color_sched::{Context, Nanos};
-use flexsc_ring::{Call, Ring};
+use flexsc_ring::{Call, PostError, Ring};
 use stingy_alloc::Slot;
 
 use crate::config::{BodyPolicy, LivePolicy, Timeouts};
-use crate::connection::{BACKLOG_LOW, Connection, Ending, Outcome, Receiving, Sending};
+use crate::connection::{
+    BACKLOG_LOW, BACKLOG_MAX, Connection, Ending, Outcome, Receiving, Sending,
+};
 use crate::files::{FileEntry, Found, Identity};
 use crate::http::date::{DateCache, DateText};
 use crate::http::status::Status;
@@ -61,6 +63,7 @@ impl Cx<'_, '_, '_> {
         connection.calls += 1;
         let tag = Tag::Of(self.sched.color(), stage).to_user();
         if let Err(error) = self.worker.ring.submit(call, tag) {
+            debug_assert!(matches!(error, PostError::Full(..)), "a call names bytes that it has");
             let buf = error.into_call().into_buf();
             let failure =
                 flexsc_ring::Failure { error: std::io::ErrorKind::OutOfMemory.into(), buf };
@@ -77,8 +80,7 @@ impl Cx<'_, '_, '_> {
         len: usize,
         stage: Stage,
     ) {
-        let keep_alive = connection.transfer.as_ref().is_some_and(|transfer| transfer.keep_alive);
-        connection.sending = Some(Sending { start: 0, len, keep_alive });
+        connection.sending = Some(Sending { start: 0, len });
         let (fd, nowait) = (connection.fd(), self.worker.pairs.defers());
         let call = Call::Send { fd, buf: chunk, start: 0, end: len, more: false, nowait };
         self.post(connection, call, stage);
@@ -95,6 +97,7 @@ impl Cx<'_, '_, '_> {
         let (Some(slot), Some(sending)) = (slot, connection.sending.as_mut()) else { return };
         sending.start += sent;
         let range = sending.start..sending.len;
+        self.count_sent(connection, sent);
         let call = Call::send(connection.fd(), slot, range);
         self.post(connection, call, stage);
     }
@@ -106,12 +109,12 @@ impl Cx<'_, '_, '_> {
     }
 
     /// Keeps the connection on this core while its calls are with this core's ring.
-    pub fn hold(&mut self, _connection: &Connection) {
+    pub fn hold(&mut self) {
         self.sched.pin();
     }
 
     /// Undoes one [`Cx::hold`].
-    pub fn release(&mut self, _connection: &Connection) {
+    pub fn release(&mut self) {
         self.sched.unpin();
     }
 
@@ -152,6 +155,10 @@ impl Cx<'_, '_, '_> {
     pub fn deliver(&mut self, connection: &mut Connection, stage: Stage) {
         let (color, now) = (self.sched.color(), self.sched.now());
         let socket_ready = connection.sending.is_none();
+        if connection.pair.is_none() {
+            // The pair is this core's: the connection stays for as long as there is one.
+            self.hold();
+        }
         let pairs = &mut self.worker.pairs;
         if let Some(stage) = pairs.file_ready(&mut connection.pair, color, socket_ready, stage, now)
         {
@@ -175,7 +182,10 @@ impl Cx<'_, '_, '_> {
 
     /// The answer is complete: file and socket have no more to do with each other.
     pub fn uncorrelate(&mut self, connection: &mut Connection) {
-        self.worker.pairs.forget(&mut connection.pair);
+        if connection.pair.is_some() {
+            self.worker.pairs.forget(&mut connection.pair);
+            self.release();
+        }
     }
 
     /// Is data held back while its socket is not ready?
@@ -277,24 +287,26 @@ impl Cx<'_, '_, '_> {
         }
     }
 
-    fn receive(&mut self, connection: &mut Connection) {
+    /// Posts a receive.
+    pub fn receive(&mut self, connection: &mut Connection) {
+        let core = self.sched.core();
         let tag = Tag::Of(self.sched.color(), Stage::Receive).to_user();
         let posted = self.worker.ring.submit(Call::recv_multishot(connection.fd()), tag);
-        connection.receiving = posted.map_or(Receiving::Ended, Receiving::Armed);
+        connection.receiving =
+            posted.map_or(Receiving::Ended, |ticket| Receiving::Armed(ticket, core));
     }
 
-    /// Stops reading from a client that runs ahead of its answers. A client whose connection is away from its home
-    /// is stopped when it is back, because the receive is with the ring there.
+    /// Stops reading from a client that runs ahead of its answers. One whose receive is with another core's ring is
+    /// stopped when the connection is back there; it is cut off if it cannot wait for that.
     pub fn stop_receiving(&mut self, connection: &mut Connection) {
-        if let (Receiving::Armed(ticket), true) = (&connection.receiving, self.is_home()) {
-            self.worker.ring.cancel(*ticket);
-            connection.receiving = Receiving::Stopping;
+        match connection.receiving {
+            Receiving::Armed(ticket, core) if core == self.sched.core() => {
+                self.worker.ring.cancel(ticket);
+                connection.receiving = Receiving::Stopping;
+            }
+            Receiving::Armed(..) if connection.input.len() > BACKLOG_MAX => self.abort(connection),
+            _ => {}
         }
-    }
-
-    /// Is the connection on the core that accepted it?
-    fn is_home(&self) -> bool {
-        self.sched.color().home(self.sched.cores()) == self.sched.core()
     }
 
     /// Gives a request that has begun its time to arrive whole.
@@ -302,11 +314,17 @@ impl Cx<'_, '_, '_> {
         if matches!(connection.receiving, Receiving::Ended) {
             connection.input.clear();
             connection.task = None;
-        } else if !connection.input.is_empty() || connection.task.is_some() {
-            let limit = self.timeouts().request;
-            let due = self.sched.now() + limit.as_nanos() as Nanos;
+            return;
+        }
+        if matches!(connection.receiving, Receiving::Off) {
+            self.receive(connection);
+        }
+        let arrives = !connection.input.is_empty() || connection.task.is_some();
+        if arrives && connection.arriving_since.is_none() {
+            let (now, limit) = (self.sched.now(), self.timeouts().request);
+            connection.arriving_since = Some(now);
+            let due = now + limit.as_nanos() as Nanos;
             if connection.timer.is_none_or(|(_, at)| at > due + TIMER_STEP) {
-                connection.moved_at = self.sched.now();
                 self.arm(connection, limit);
             }
         }
@@ -319,12 +337,6 @@ impl Cx<'_, '_, '_> {
         }
         let at = (self.sched.now() + after.as_nanos() as Nanos).next_multiple_of(TIMER_STEP);
         connection.timer = Some((self.sched.arm(at, Stage::Expire.id(), Event::Expired), at));
-    }
-
-    /// Is the connection past the point where `event` matters?
-    #[must_use]
-    pub fn is_gone(&self, connection: &Connection, _event: &Event) -> bool {
-        connection.ending == Ending::Closing
     }
 
     /// Says that no more answers come, and waits a moment for the client to have read the last one.
@@ -367,7 +379,7 @@ impl Cx<'_, '_, '_> {
         let ended = match connection.receiving {
             Receiving::Ended => true,
             Receiving::Off => connection.ending == Ending::Closing,
-            Receiving::Armed(_) | Receiving::Stopping => false,
+            Receiving::Armed(..) | Receiving::Stopping => false,
         };
         let done_with = match connection.ending {
             Ending::No => connection.is_idle() && connection.input.is_empty(),
@@ -410,7 +422,7 @@ impl Cx<'_, '_, '_> {
     /// Counts bytes that the socket took, and notes that the connection moves.
     pub fn count_sent(&mut self, connection: &mut Connection, bytes: usize) {
         connection.moved_at = self.sched.now();
-        connection.answered += 1;
+        connection.has_answered = true;
         self.metrics().bytes_sent.add(bytes as u64);
     }
 

@@ -6,7 +6,8 @@ use stingy_alloc::{MemoryMap, Permit, SiteId, Slab, Slot};
 use crate::stages::{SITES, Site, Stage};
 
 /// A stage that has been refused for this long is let through to the system allocator, one task at a time: whoever
-/// holds its objects (clients that do not read, say) must not stop the others.
+/// holds its objects (clients that do not read, say) must not stop the others. While a stage is refused the worker
+/// asks again at least this often ([`Objects::retry_at`]), which is what the measure of patience relies on.
 const PATIENCE: Nanos = 5_000_000;
 /// Tasks in a batch at most when nothing else bounds it.
 const UNBOUNDED_BATCH: usize = 64;

@@ -49,7 +49,13 @@ impl Pairs {
         let id = match *pair {
             Some(id) => id,
             None => {
-                let Ok(id) = self.correlator.add(color.0, color.0) else { return Some(stage) };
+                let Ok(id) = self.correlator.add(color.0, color.0) else {
+                    debug_assert!(
+                        false,
+                        "a connection has one pair at most, on the core that it is pinned to"
+                    );
+                    return Some(stage);
+                };
                 if !socket_ready {
                     let _ = self.correlator.on_event(Event::PostWait(id), now);
                 }
@@ -79,6 +85,18 @@ impl Pairs {
         if let Some(id) = pair.take() {
             drop(self.correlator.del(id));
         }
+    }
+
+    /// Pairs that there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.correlator.len()
+    }
+
+    /// Are there none?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.correlator.is_empty()
     }
 
     /// What has been delivered and held so far.

@@ -11,9 +11,13 @@ use stingy_alloc::Slot;
 
 use crate::config::{Config, Heuristic, RingPolicy, SchedulerPolicy, StealPolicy};
 use crate::connection::Connection;
+use crate::metrics::Metrics;
 use crate::stages::{PARSE_WEIGHT, RESPOND_WEIGHT, Stage};
 use crate::wiring::event::Event;
 use crate::wiring::worker::Worker;
+
+/// How much dearer an event is on another core when its request lies in the cache of this one (Mely §3.3).
+const WARM_REQUEST: u32 = 2;
 
 /// A request's stages as the scheduler knows them.
 #[must_use]
@@ -22,7 +26,8 @@ pub fn stage_infos() -> Vec<StageInfo> {
         let info = StageInfo::new(stage.name());
         match stage {
             Stage::Parse => info.allocates().weight(PARSE_WEIGHT),
-            Stage::Respond => info.allocates().weight(RESPOND_WEIGHT),
+            Stage::Lookup => info.penalty(WARM_REQUEST),
+            Stage::Respond => info.allocates().weight(RESPOND_WEIGHT).penalty(WARM_REQUEST),
             Stage::Stream => info.allocates(),
             _ => info,
         }
@@ -40,12 +45,6 @@ pub fn machine(config: &Config) -> color_sched::Config {
         machine.steal_cost = color_sched::Cost::fixed(0);
     }
     machine
-}
-
-/// Does the engine try `accept` itself, so that the listener must not block?
-#[must_use]
-pub fn listens_nonblocking(config: &Config) -> bool {
-    !matches!(config.ring, RingPolicy::Uring | RingPolicy::Auto)
 }
 
 /// The ring that the configuration asks for, and what it turned out to be.
@@ -87,7 +86,7 @@ impl Stealer for AnyStealer {
     }
 }
 
-fn stealer(config: &Config) -> AnyStealer {
+fn stealer(config: &Config, metrics: &Metrics) -> AnyStealer {
     match config.steal {
         _ if config.cores.len() == 1 => AnyStealer::None(NoSteal),
         StealPolicy::None => AnyStealer::None(NoSteal),
@@ -95,7 +94,7 @@ fn stealer(config: &Config) -> AnyStealer {
         StealPolicy::Mely => {
             let by = |heuristic| config.steal_by.contains(&heuristic);
             let topology = Topology::detect(&config.cores).unwrap_or_else(|error| {
-                eprintln!("--steal mely: {error}; all cores count as equally near");
+                metrics.note(format!("--steal mely: {error}; all cores count as equally near"));
                 Topology::uniform(config.cores.len())
             });
             let policy = Mely::new(topology)
@@ -110,6 +109,7 @@ fn stealer(config: &Config) -> AnyStealer {
 /// Runs a worker under the policies of the configuration until it has stopped.
 pub fn run(
     config: &Config,
+    metrics: &Metrics,
     core: Core<Event, Connection>,
     worker: &mut Worker<'_>,
 ) -> anyhow::Result<()> {
@@ -119,6 +119,7 @@ pub fn run(
         SchedulerPolicy::Color => Box::new(ColorQueues::new(&infos)),
         SchedulerPolicy::Stage => Box::new(StageBatch::new(&infos)),
     };
-    core.run(worker, scheduler, &mut stealer(config)).context("the worker's ring failed")?;
+    core.run(worker, scheduler, &mut stealer(config, metrics))
+        .context("the worker's ring failed")?;
     Ok(())
 }

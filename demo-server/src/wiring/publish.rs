@@ -17,6 +17,8 @@ impl Worker<'_> {
         metrics.connections.set(stats.colors);
         metrics.events.set(stats.events);
         metrics.batches.set(stats.batches);
+        metrics.panics.set(stats.panics);
+        metrics.abandoned.set(stats.abandoned);
         metrics.thefts.set(stats.thefts);
         metrics.parks.set(stats.parks);
         let ring = self.ring.stats();
@@ -25,6 +27,7 @@ impl Worker<'_> {
         metrics.enters.set(ring.enters);
         let fallbacks = flexsc_ring::Reason::ALL.iter().map(|reason| ring.fallbacks(*reason));
         metrics.ring_fallbacks.set(fallbacks.sum());
+        metrics.pairs.set(self.pairs.len() as u64);
         let pairs = self.pairs.stats();
         metrics.delivered.set(pairs.at_once + pairs.eager);
         metrics.deferred.set(pairs.deferred);

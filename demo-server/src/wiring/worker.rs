@@ -169,8 +169,10 @@ impl<'s> Worker<'s> {
             self.shared.metrics.open.fetch_sub(1, Ordering::Relaxed);
             return crate::sys::shed(socket, SHED);
         };
-        let connection = Connection::new(socket, Receiving::Armed(ticket), self.now);
+        let connection =
+            Connection::new(socket, Receiving::Armed(ticket, CoreId(self.core as u16)), self.now);
         if sink.open(color, connection).is_err() {
+            self.shared.metrics.open.fetch_sub(1, Ordering::Relaxed);
             return;
         }
         self.metrics().accepted.add(1);

@@ -11,6 +11,8 @@ struct Left {
     connections: u64,
     objects: u64,
     calls: u64,
+    pairs: u64,
+    panics: u64,
 }
 
 fn left(server: &Server) -> Left {
@@ -21,6 +23,8 @@ fn left(server: &Server) -> Left {
         connections: server.metric("connections"),
         objects: server.metric("slab_objects"),
         calls,
+        pairs: server.metric("pairs"),
+        panics: server.metric("panics_total"),
     }
 }
 
@@ -39,6 +43,7 @@ fn a_client_that_disappears_at_any_byte_leaks_nothing() {
         &["--delivery", "eager"],
         &["--body", "sendfile"],
         &["--cores", "0,1"],
+        &["--cores", "0,1", "--steal", "libasync", "--scheduler", "fifo"],
     ] {
         let server = Server::start(root.path(), options);
         for _ in 0..3 {

@@ -85,6 +85,43 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
+fn pipelined_answers_of_every_size_follow_each_other_whole() {
+    let sizes = [10, 1537, 1700, 2048, 10, 65_536, 65_537, 1024, 20_000];
+    let files: Vec<_> = sizes.iter().map(|size| (format!("{size}.bin"), pattern(*size))).collect();
+    let listed: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
+    let root = tree(&listed);
+    for options in POLICIES {
+        let server = Server::start(root.path(), options);
+        let mut client = server.connect();
+        let request = |name: &str| format!("GET /{name} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let burst: String = files.iter().map(|(name, _)| request(name)).collect();
+        for _ in 0..20 {
+            client.send(burst.as_bytes());
+            for (name, bytes) in &files {
+                let answer = client.answer().unwrap_or_else(|| panic!("{options:?} {name}"));
+                assert!(answer.status == 200 && answer.body == *bytes, "{options:?} {name}");
+            }
+        }
+        assert_eq!(server.metric("panics_total"), 0, "{options:?}");
+    }
+}
+
+#[test]
+fn a_client_that_stops_reading_and_sends_a_body_is_answered_when_it_reads_again() {
+    let big = pattern(3_000_000);
+    let root = tree(&[("big.bin", &big), ("a.txt", b"a")]);
+    for options in [&[][..], &["--ring", "direct"], &["--cores", "0,1", "--steal", "libasync"]] {
+        let server = Server::start(root.path(), options);
+        let mut client = server.connect();
+        client.send(b"GET /big.bin HTTP/1.1\r\nHost: h\r\n\r\n");
+        client.send(b"GET /a.txt HTTP/1.1\r\nHost: h\r\nContent-Length: 150000\r\n\r\n");
+        client.send(&[b'x'; 150_000]);
+        assert!(client.answer().expect("the file").body == big, "{options:?}");
+        assert_eq!(client.answer().expect("the second answer").body, b"a", "{options:?}");
+    }
+}
+
+#[test]
 fn a_client_that_pipelines_and_never_reads_is_bounded() {
     let root = tree(&[("k.bin", &pattern(1024))]);
     for options in [&[][..], &["--ring", "direct"], &["--delivery", "eager"]] {
@@ -213,7 +250,7 @@ fn slow_requests_are_told_so_and_idle_connections_end() {
     assert!(slow.is_closed());
     let mut body = server.connect();
     body.send(b"GET /a.txt HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab");
-    assert!(body.answer().is_none_or(|answer| answer.status == 408));
+    assert_eq!(body.answer().map(|answer| answer.status), Some(408));
     let mut silent = server.connect();
     assert!(silent.is_closed());
     let mut idle = server.connect();
@@ -255,6 +292,42 @@ fn a_client_that_never_goes_away_does_not_keep_the_server() {
     let start = Instant::now();
     assert_eq!(server.wait().code(), Some(0));
     assert!(start.elapsed() < Duration::from_secs(8));
+}
+
+#[test]
+fn a_client_that_keeps_its_side_open_does_not_delay_the_end() {
+    let root = tree(&[("a.txt", b"a")]);
+    let server = Server::start(root.path(), &[]);
+    let mut lingering = server.connect();
+    lingering.send(b"GET /a.txt HTTP/1.0\r\n\r\n");
+    assert_eq!(lingering.answer().map(|answer| answer.status), Some(200));
+    server.signal("-TERM");
+    let start = Instant::now();
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(8), "it waited for the grace period");
+    drop(lingering);
+}
+
+#[test]
+fn ten_thousand_idle_connections_cost_less_than_two_kibibytes_each() {
+    const CONNECTIONS: usize = 10_000;
+    let root = tree(&[("a.txt", b"a")]);
+    let server = Server::start(root.path(), &[]);
+    let resident = || {
+        let text = fs::read_to_string(format!("/proc/{}/statm", server.pid())).unwrap();
+        text.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+    };
+    server.get("/a.txt");
+    let before = resident();
+    let mut clients = Vec::with_capacity(CONNECTIONS);
+    for _ in 0..CONNECTIONS {
+        let mut client = server.connect();
+        client.send(b"GET /a.txt HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(client.answer().map(|answer| answer.status), Some(200));
+        clients.push(client);
+    }
+    let each = resident().saturating_sub(before) / CONNECTIONS;
+    assert!(each < 2048, "{each} bytes a connection");
 }
 
 #[test]

@@ -195,8 +195,7 @@ fn system_calls_only_in_sys_rs() {
         }
         for (number, line) in text.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
-            let calls = ["libc::syscall(", "rustix::", "socket2::", "io_uring::IoUring"];
-            for call in calls.iter().filter(|call| code.contains(**call)) {
+            if let Some(call) = system_call(code) {
                 faults.push(format!(
                     "{path}:{}: {call}: move the call to the crate's sys.rs",
                     number + 1
@@ -277,6 +276,8 @@ fn the_readme_is_short_and_its_commands_are_the_ones_ci_runs() {
         readme.lines().count()
     );
     let ci = read(&top().join(".ci/run"));
+    let ci: Vec<_> =
+        ci.lines().filter(|line| !line.starts_with("step") && !line.starts_with('#')).collect();
     let mut faults = Vec::new();
     let mut in_shell = false;
     for line in readme.lines() {
@@ -285,7 +286,7 @@ fn the_readme_is_short_and_its_commands_are_the_ones_ci_runs() {
             "```" => in_shell = false,
             _ if in_shell && !line.trim().is_empty() => {
                 let command = line.split(" #").next().unwrap_or(line).trim();
-                if !ci.contains(command) {
+                if !ci.iter().any(|line| line.contains(command)) {
                     faults.push(format!("README.md: `{command}` is not run by .ci/run"));
                 }
             }
@@ -324,10 +325,6 @@ fn help_equals_readme() {
         .iter()
         .map(|(option, value, text)| format!("| `{option} {value}` | {text} |"))
         .collect();
-    let missing: Vec<_> = table.iter().filter(|row| !readme.contains(row.as_str())).collect();
-    assert!(
-        missing.is_empty(),
-        "demo-server/README.md: its table should read\n{}",
-        table.join("\n")
-    );
+    let told: Vec<_> = readme.lines().filter(|line| line.starts_with("| `--")).collect();
+    assert!(told == table, "demo-server/README.md: its table should read\n{}", table.join("\n"));
 }

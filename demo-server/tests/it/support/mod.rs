@@ -1,7 +1,7 @@
 //! A server as a child process on a free port, and a client that says exactly what it is told.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -108,6 +108,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(stderr) = self.stderr.take().filter(|_| !thread::panicking()) {
+            stderr.join().expect("the server said nothing of a panic");
+        }
     }
 }
 
@@ -172,17 +175,21 @@ impl Client {
         Some(answer)
     }
 
+    /// Receives more; none if the connection has ended. A server that does neither in ten seconds hangs.
     fn fill(&mut self) -> Option<()> {
         let mut buffer = [0; 65536];
-        let n = self.stream.read(&mut buffer).ok().filter(|n| *n > 0)?;
+        let n = match self.stream.read(&mut buffer) {
+            Ok(n) => n,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
+            Err(error) => panic!("neither an answer nor an end: {error}"),
+        };
         self.received.extend_from_slice(&buffer[..n]);
-        Some(())
+        (n > 0).then_some(())
     }
 
-    /// Does the server close the connection within a few seconds, with no more bytes?
+    /// Does the server close the connection, with no more bytes?
     pub(crate) fn is_closed(&mut self) -> bool {
-        let mut buffer = [0; 4096];
-        self.received.is_empty() && matches!(self.stream.read(&mut buffer), Ok(0) | Err(_))
+        self.received.is_empty() && self.fill().is_none()
     }
 }
 
