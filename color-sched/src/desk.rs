@@ -30,9 +30,9 @@ pub(crate) enum Origin {
 /// The event of a timer.
 #[derive(Debug)]
 pub(crate) struct Armed<E> {
-    color: Color,
-    stage: StageId,
-    event: E,
+    pub(crate) color: Color,
+    pub(crate) stage: StageId,
+    pub(crate) event: E,
 }
 
 /// What a stage costs.
@@ -179,7 +179,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn post_at(
         &mut self,
         slot: Slot,
@@ -236,7 +236,7 @@ impl<E: Send, S: Send> Desk<E, S> {
     }
 
     /// Appends an event to a color that is here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn append(&mut self, slot: Slot, stage: StageId, event: E) -> Result<(), E> {
         let cost_ns = self.stages[stage.index()].cost_ns();
         let entry = self.colors.entry(slot);
@@ -324,62 +324,6 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
     }
 
-    /// Ends a color that is not in the table any more or runs.
-    fn close(&mut self, slot: Slot, record: Record<E, S>) {
-        let entry = self.colors.entry(slot);
-        let (color, is_home) = (entry.color, entry.is_home);
-        self.colors.remove(slot);
-        if is_home {
-            self.stats.colors -= 1;
-        } else {
-            let incarnation = record.head.incarnation;
-            let home = color.home(self.hub.cores());
-            // A home that has ended has no use for the news.
-            let _ = self.send(home, Message::Closed { color, incarnation });
-        }
-        self.waiting.events -= record.head.queue.len() as u64;
-        self.waiting.queued_ns -= record.head.queued_ns;
-        self.dissolve(record);
-    }
-
-    /// Gives all that a color has to the program.
-    fn dissolve(&mut self, mut record: Record<E, S>) {
-        let color = record.head.color;
-        while let Some(queued) = record.head.pop() {
-            self.lost.push((color, queued.stage, queued.event));
-        }
-        while let Some(timer) = record.head.timers.pop() {
-            if let Some(armed) = self.cancel_anywhere(timer) {
-                self.lost.push((armed.color, armed.stage, armed.event));
-            }
-        }
-        self.ended.push((color, record.state));
-    }
-
-    /// Gives everything to the program: the machine has failed.
-    pub(crate) fn abandon_all(&mut self) {
-        for slot in self.colors.slots() {
-            if let Place::Offered(board_slot) = self.colors.entry(slot).place {
-                self.reclaim(slot, board_slot);
-            }
-            if matches!(self.colors.entry(slot).place, Place::Vacant(_)) {
-                continue;
-            }
-            match self.colors.remove(slot) {
-                Place::Here(record) => self.dissolve(*record),
-                Place::Settling(settling) => {
-                    let color = settling.record.head.color;
-                    self.dissolve(*settling.record);
-                    let later = settling.later.into_iter();
-                    self.lost.extend(later.map(|queued| (color, queued.stage, queued.event)));
-                }
-                _ => {}
-            }
-        }
-        self.waiting = Waiting::default();
-        self.stats.colors = 0;
-    }
-
     /// If the color is on the board, takes it back, or learns who has it.
     #[inline]
     pub(crate) fn look_at_board(&mut self, slot: Slot) {
@@ -442,7 +386,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         self.cancel_anywhere(timer).map(|armed| armed.event)
     }
 
-    fn cancel_anywhere(&mut self, timer: TimerId) -> Option<Armed<E>> {
+    pub(crate) fn cancel_anywhere(&mut self, timer: TimerId) -> Option<Armed<E>> {
         if timer.core == self.id {
             return self.wheel.cancel(timer.key);
         }

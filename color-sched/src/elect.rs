@@ -12,6 +12,8 @@
 //! is by number, whatever its class, so that a stage that waits is elected, or asked about, at least once in
 //! `AGING` × (number of stages that wait) elections.
 
+use std::mem;
+
 /// Elections of which one goes by turns.
 pub const AGING: u32 = 64;
 const BITS: usize = 64;
@@ -143,8 +145,7 @@ impl Election {
     pub fn set_waiting(&mut self, stage: usize, waiting: usize) {
         let round = self.round;
         let known = &mut self.stages[stage];
-        known.waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
-        known.is_refused &= waiting > 0;
+        known.waiting = waiting.min(u32::MAX as usize) as u32;
         let class = known.class_in(round);
         if class != known.class {
             self.reclassify(stage, class);
@@ -203,12 +204,13 @@ impl Election {
 
     #[inline]
     fn reclassify(&mut self, stage: usize, class: Class) {
-        let mut from = self.stages[stage].class;
+        let known = &mut self.stages[stage];
+        let mut from = mem::replace(&mut known.class, class);
+        known.is_refused &= class == LOW;
         if from == LOW && self.sets.is_in(stage, ASKED) {
             from = ASKED;
         }
         self.sets.shift(stage, from, class);
-        self.stages[stage].class = class;
     }
 }
 

@@ -12,8 +12,7 @@
 //! nobody there and comes back, in order; only then is the color complete, and what was posted meanwhile is appended. So
 //! no event is overtaken by a later one of the same producer, without the holder and the home having to agree first.
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::HashTable;
 
 use crate::event::{Color, CoreId, Slot};
 use crate::record::{Queued, Record};
@@ -76,20 +75,24 @@ pub(crate) struct Entry<E, S> {
 /// A core's table of colors.
 #[derive(Debug)]
 pub(crate) struct Colors<E, S> {
-    index: HashMap<Color, Slot, RandomState>,
+    /// The slot of each color, found by the color's hash; the color itself is read in the slot, which a post needs anyway.
+    index: HashTable<Slot>,
     entries: Vec<Entry<E, S>>,
     free: Option<Slot>,
     incarnations: u64,
 }
 
+/// Spreads the numbers of colors, which the program chooses, over all bits. It is no defence against numbers that were
+/// chosen to collide.
+#[inline]
+fn hash(color: Color) -> u64 {
+    let product = color.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    product ^ (product >> 32)
+}
+
 impl<E, S> Colors<E, S> {
     pub(crate) fn new() -> Self {
-        Self {
-            index: HashMap::with_hasher(RandomState::default()),
-            entries: Vec::new(),
-            free: None,
-            incarnations: 0,
-        }
+        Self { index: HashTable::new(), entries: Vec::new(), free: None, incarnations: 0 }
     }
 
     /// Colors that have an entry.
@@ -99,7 +102,7 @@ impl<E, S> Colors<E, S> {
 
     /// Colors that have an entry.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Color> + '_ {
-        self.index.keys().copied()
+        self.index.iter().map(|slot| self.entries[slot.index()].color)
     }
 
     /// Every slot, of colors or vacant.
@@ -109,7 +112,8 @@ impl<E, S> Colors<E, S> {
 
     #[inline]
     pub(crate) fn find(&self, color: Color) -> Option<Slot> {
-        self.index.get(&color).copied()
+        let is_color = |slot: &Slot| self.entries[slot.index()].color == color;
+        self.index.find(hash(color), is_color).copied()
     }
 
     #[inline]
@@ -144,7 +148,9 @@ impl<E, S> Colors<E, S> {
                 Slot(self.entries.len() as u32 - 1)
             }
         };
-        self.index.insert(color, slot);
+        let entries = &self.entries;
+        let hash_of = |slot: &Slot| hash(entries[slot.index()].color);
+        self.index.insert_unique(hash(color), slot, hash_of);
         slot
     }
 
@@ -153,7 +159,9 @@ impl<E, S> Colors<E, S> {
         let free = self.free.replace(slot);
         let entry = &mut self.entries[slot.index()];
         entry.is_queued = false;
-        self.index.remove(&entry.color);
+        if let Ok(found) = self.index.find_entry(hash(entry.color), |kept| *kept == slot) {
+            found.remove();
+        }
         std::mem::replace(&mut entry.place, Place::Vacant(free))
     }
 }

@@ -66,7 +66,7 @@ impl Lists {
     }
 
     /// Appends a color that is in no list.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_back(&mut self, list: usize, ready: Ready) {
         let slot = ready.slot.0;
         let ends = &mut self.ends[list];
@@ -158,8 +158,13 @@ impl Lists {
     fn node(&mut self, slot: u32) -> &mut Node {
         let index = slot as usize;
         if index >= self.nodes.len() {
-            self.nodes.resize(index + 1, UNLINKED);
+            self.grow(index + 1);
         }
         &mut self.nodes[index]
+    }
+
+    #[cold]
+    fn grow(&mut self, len: usize) {
+        self.nodes.resize(len, UNLINKED);
     }
 }

@@ -47,8 +47,8 @@ pub enum Turn {
 /// One core of a machine.
 #[derive(Debug)]
 pub struct Core<E: Send, S: Send> {
-    desk: Desk<E, S>,
-    inbox: Receiver<Message<E, S>>,
+    pub(crate) desk: Desk<E, S>,
+    pub(crate) inbox: Receiver<Message<E, S>>,
     batch: Vec<Ready>,
     poll_events: usize,
     poll_ns: Nanos,
@@ -62,8 +62,8 @@ pub struct Core<E: Send, S: Send> {
     is_stamped: bool,
     publish_at: Nanos,
     is_started: bool,
-    is_counted: bool,
-    is_over: bool,
+    pub(crate) is_counted: bool,
+    pub(crate) is_over: bool,
 }
 
 impl<E: Send, S: Send> Core<E, S> {
@@ -280,19 +280,20 @@ impl<E: Send, S: Send> Core<E, S> {
         self.desk.wake_touched();
     }
 
+    /// Acts on what other cores have sent: a bounded part of it, but all when told to stop, as it was sent before that.
     fn receive(&mut self) {
-        for _ in 0..MESSAGES_A_TURN {
-            if self.inbox.is_empty() {
-                return;
-            }
+        let is_last_call = self.desk.hub.is_stopping() && !self.desk.is_stopping;
+        let mut left = if is_last_call { usize::MAX } else { MESSAGES_A_TURN };
+        while left > 0 && !self.inbox.is_empty() {
             let Ok(message) = self.inbox.try_recv() else { return };
             self.desk.deliver(message);
+            left -= 1;
         }
     }
 
     /// Moves what has become ready into the scheduler, and gives what was left behind to the program.
     #[inline]
-    fn settle<P>(&mut self, program: &mut P, scheduler: &mut impl Scheduler)
+    pub(crate) fn settle<P>(&mut self, program: &mut P, scheduler: &mut impl Scheduler)
     where
         P: Handler<Event = E, State = S>,
     {
@@ -441,81 +442,10 @@ impl<E: Send, S: Send> Core<E, S> {
         true
     }
 
-    fn publish<P: Handler<Event = E, State = S>>(&mut self, program: &mut P) {
+    pub(crate) fn publish<P: Handler<Event = E, State = S>>(&mut self, program: &mut P) {
         self.publish_at = self.desk.now.saturating_add(TURN_NS);
         self.desk.note_costs();
         program.turn(&self.desk.stats);
-    }
-
-    fn tell_to_stop<P>(&mut self, program: &mut P, scheduler: &mut impl Scheduler)
-    where
-        P: Handler<Event = E, State = S>,
-    {
-        if self.desk.is_stopping || !self.desk.hub.is_stopping() {
-            return;
-        }
-        self.desk.is_stopping = true;
-        program.stopping(&mut Local::new(&mut self.desk, Origin::Handler));
-        self.settle(program, scheduler);
-    }
-
-    /// Has every core ended its colors, and sent its last message? The steps of the end, each told to the others once:
-    /// nothing is open here; nothing is open anywhere, so this core sends no more; nobody sends any more.
-    fn is_stop_complete(&mut self) -> bool {
-        if !self.desk.is_stopping {
-            return false;
-        }
-        if !self.is_counted && self.desk.colors.len() == 0 && self.inbox.is_empty() {
-            self.is_counted = true;
-            self.desk.hub.count_done();
-        }
-        if !self.desk.is_sealed && self.is_counted && self.desk.hub.is_done() {
-            self.desk.is_sealed = true;
-            self.desk.hub.count_sealed();
-        }
-        self.desk.is_sealed && self.desk.hub.is_sealed()
-    }
-
-    /// Has something changed since [`Self::is_stop_complete`] was asked?
-    fn has_end_news(&self) -> bool {
-        let hub = &self.desk.hub;
-        hub.is_halted()
-            || hub.is_stopping() != self.desk.is_stopping
-            || (self.is_counted && hub.is_done() != self.desk.is_sealed)
-            || (self.desk.is_sealed && hub.is_sealed())
-    }
-
-    /// The end: what is still in the inbox met closed colors.
-    fn end<P>(&mut self, program: &mut P, scheduler: &mut impl Scheduler) -> Turn
-    where
-        P: Handler<Event = E, State = S>,
-    {
-        while let Ok(message) = self.inbox.try_recv() {
-            self.desk.deliver(message);
-        }
-        self.settle(program, scheduler);
-        self.publish(program);
-        self.is_over = true;
-        Turn::Over
-    }
-
-    /// The end of everything, whatever is open.
-    fn fail<P: Handler<Event = E, State = S>>(&mut self, program: &mut P) {
-        self.is_over = true;
-        self.desk.hub.halt();
-        self.desk.is_stopping = true;
-        while let Ok(message) = self.inbox.try_recv() {
-            self.desk.deliver(message);
-        }
-        self.desk.abandon_all();
-        self.desk.stats.abandoned += self.desk.lost.len() as u64;
-        for (color, stage, event) in self.desk.lost.drain(..) {
-            program.abandoned(color, stage, event);
-        }
-        for (color, state) in self.desk.ended.drain(..) {
-            program.closed(color, state);
-        }
-        self.publish(program);
     }
 }
 

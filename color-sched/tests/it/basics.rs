@@ -88,3 +88,17 @@ fn color_of_a_batch_that_runs_can_be_stolen_while_it_has_not_run() {
     assert_eq!(owner.stats().events + stolen, 20);
     assert_eq!((owner.stats().colors, program.closed.len() as u64), (0, 20 - stolen));
 }
+
+#[test]
+fn what_was_opened_and_posted_before_the_stop_is_run() {
+    let (control, mut cores) = Machine::new(Config::new(1, stages())).unwrap();
+    for color in (0..1_000).map(Color) {
+        control.open(color, ()).unwrap();
+        control.post(color, A, 0).unwrap();
+    }
+    control.stop();
+    let mut program = Program::new(|cx: &mut Context<'_, u32, ()>, _: &mut (), _| cx.close());
+    let stats =
+        cores.remove(0).run(&mut program, StageBatch::new(&stages()), &mut NoSteal).unwrap();
+    assert_eq!((stats.events, stats.abandoned), (1_000, 0));
+}
