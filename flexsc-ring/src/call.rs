@@ -141,8 +141,19 @@ pub enum Call<B> {
     Raw(RawCall),
 }
 
-/// A system call by number. Made only by the unsafe [`Call::raw`].
-#[derive(Debug, Clone, Copy)]
+/// A system call by number. Made only by the unsafe [`Call::raw`], whose promise is for one call: so
+/// it can be posted once, and not be copied.
+///
+/// ```compile_fail
+/// use flexsc_ring::Call;
+/// fn again(call: &Call<Vec<u8>>) -> Option<Call<Vec<u8>>> {
+///     match call {
+///         Call::Raw(raw) => Some(Call::Raw(*raw)),
+///         _ => None,
+///     }
+/// }
+/// ```
+#[derive(Debug)]
 pub struct RawCall {
     pub(crate) number: u16,
     pub(crate) args: [u64; 6],
