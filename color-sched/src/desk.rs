@@ -459,9 +459,14 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
         for index in 0..self.fresh.len() {
             let ready = self.fresh[index];
+            // A color may have been offered and stolen in the batch that made it ready.
+            let Some(entry) = self.colors.get(ready.slot) else { continue };
+            if entry.color != ready.color || !entry.is_queued {
+                continue;
+            }
             scheduler.push(ready);
             if let Some(offers) = &mut self.offers
-                && let Place::Here(record) = &self.colors.entry(ready.slot).place
+                && let Place::Here(record) = &entry.place
             {
                 offers.worthy.note(ready, record.head.queued_ns, self.steal_cost.ns());
             }

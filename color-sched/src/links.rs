@@ -68,6 +68,7 @@ impl Lists {
     /// Appends a color that is in no list.
     #[inline(always)]
     pub(crate) fn push_back(&mut self, list: usize, ready: Ready) {
+        debug_assert!(self.list_of(ready.slot).is_none(), "{ready:?} waits already");
         let slot = ready.slot.0;
         let ends = &mut self.ends[list];
         let last = ends.last;
@@ -90,6 +91,7 @@ impl Lists {
     /// Puts a color that is in no list before all others.
     #[inline]
     pub(crate) fn push_front(&mut self, list: usize, ready: Ready) {
+        debug_assert!(self.list_of(ready.slot).is_none(), "{ready:?} waits already");
         let slot = ready.slot.0;
         let ends = &mut self.ends[list];
         let first = ends.first;

@@ -17,6 +17,8 @@ mod schedulers;
 #[cfg(not(loom))]
 mod stepped;
 #[cfg(not(loom))]
+mod theft;
+#[cfg(not(loom))]
 mod threads;
 #[cfg(not(loom))]
 mod timers;
