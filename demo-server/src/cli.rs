@@ -69,8 +69,13 @@ pub fn run() -> ExitCode {
         Command::Experiment(args) => experiment::run(&args),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("demo-server: {error:#}");
         let wrong_usage = error.downcast_ref::<ConfigError>().is_some();
+        if wrong_usage {
+            // Its message holds its source.
+            eprintln!("demo-server: {error}");
+        } else {
+            eprintln!("demo-server: {error:#}");
+        }
         ExitCode::from(if wrong_usage { WRONG_USAGE } else { FAILED })
     })
 }

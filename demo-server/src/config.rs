@@ -127,7 +127,7 @@ pub struct Options {
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
     /// Address to listen on [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     pub http: Option<SocketAddr>,
     /// CPUs to run on, one worker each: 0 or 0,1 or 0-3 [default: 0]
     #[arg(long, value_name = "LIST")]
@@ -147,7 +147,7 @@ pub struct Options {
     /// Heuristics of mely
     #[arg(long, value_enum, value_name = "LIST", hide_possible_values = true)]
     #[arg(value_delimiter = ',')]
-    #[arg(help = "Heuristics of mely: any of locality,time-left,penalty [default: all]")]
+    #[arg(help = "Heuristics of mely: some of locality,time-left,penalty [default: all three]")]
     pub steal_by: Option<Vec<Heuristic>>,
     /// How system calls are made
     #[arg(long, value_enum, value_name = "ENGINE", hide_possible_values = true)]
@@ -395,6 +395,11 @@ fn time(option: &'static str, ms: Option<u64>, default: u64) -> Result<Duration,
         return Err(ConfigError::Number { option, value, why });
     }
     Ok(Duration::from_millis(value))
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    let error = || "write IP:PORT, such as 127.0.0.1:8080 or [::1]:8080".to_owned();
+    text.parse().map_err(|_| error())
 }
 
 /// Reads `0,2-4` as the CPUs 0, 2, 3 and 4, each at most once.

@@ -61,15 +61,13 @@ const HEAD: &str = concat!(
     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
     "<meta name=\"color-scheme\" content=\"light dark\">\n",
     "<meta http-equiv=\"refresh\" content=\"2\">\n<title>Live figures</title>\n",
-    "<link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\">\n",
-    "<link rel=\"stylesheet\" href=\"/style.css\">\n",
-    "<style>td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}",
+    "<style>",
+    include_str!("site/style.css"),
+    "td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}",
     "pre{overflow-x:auto}</style>\n</head>\n<body class=\"live\">\n",
-    include_str!("site/pages/header.html"),
     "<main>\n",
 );
-const FOOT: &str =
-    concat!("</main>\n", include_str!("site/pages/footer.html"), "</body>\n</html>\n");
+const FOOT: &str = "</main>\n</body>\n</html>\n";
 
 fn page(metrics: &Metrics) -> String {
     let mut html = String::with_capacity(16 << 10);
@@ -78,7 +76,7 @@ fn page(metrics: &Metrics) -> String {
     let _ = write!(
         html,
         "<h1>Live figures</h1><p>Up for {up} s on {} core(s); renewed every 2 s. \
-         For scrapers: <a href=/-/metrics>/-/metrics</a>. Back to <a href=/>the site</a>.</p>",
+         For scrapers: <a href=/-/metrics>/-/metrics</a>. Back to <a href=/>what is served</a>.</p>",
         metrics.cores.len()
     );
     if let Ok(notes) = metrics.notes.lock() {

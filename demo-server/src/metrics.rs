@@ -76,7 +76,7 @@ counters! {
     permits, "permits_total", Counter, "Batches that the slab granted a permit for";
     refusals, "permit_refusals_total", Counter, "Batches for which the slab had no room at that moment";
     escapes, "escapes_total", Counter, "Tasks let through to the system allocator so that the server goes on";
-    fallbacks, "slab_fallbacks_total", Counter, "Objects that the slab could not hold, for any reason";
+    fallbacks, "slab_fallbacks_total", Counter, "Objects taken from the system instead of the slab";
     events, "events_total", Counter, "Events run";
     batches, "batches_total", Counter, "Batches run: events for each is the batch size";
     panics, "panics_total", Counter, "Handlers that panicked; their connections were closed";
@@ -119,10 +119,10 @@ impl Metrics {
     }
 
     /// Adds a line about the configuration.
-    pub fn note(&self, line: String) {
+    pub fn note(&self, line: &str) {
         eprintln!("{line}");
         if let Ok(mut notes) = self.notes.lock() {
-            notes.push(line);
+            notes.push(line.to_owned());
         }
     }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -66,11 +67,14 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
         }
     }
     announce(&shared, addr);
-    let stopper = control.clone();
+    let (stopper, stopped) = (control.clone(), Arc::clone(&shared));
     let handle = signals.handle();
     let waiter = thread::spawn(move || {
         let mut signals = signals.forever();
         if signals.next().is_some() {
+            let open = stopped.metrics.open.load(Ordering::Relaxed);
+            let grace = stopped.config.timeouts.grace.as_secs_f64();
+            eprintln!("stopping: {open} connections open, {grace} s at most; again to stop now");
             stopper.stop();
         }
         if signals.next().is_some() {
@@ -85,7 +89,9 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 fn announce(shared: &Shared, addr: std::net::SocketAddr) {
-    if let Ok(notes) = shared.metrics.notes.lock() {
+    if let Ok(mut notes) = shared.metrics.notes.lock() {
+        notes.sort();
+        notes.push(format!("at most {} connections", shared.max_connections));
         for note in notes.iter() {
             eprintln!("{note}");
         }

@@ -1,6 +1,7 @@
 //! The server's own system calls: the root directory, the listeners, who is at the other end.
 //!
-//! Everything on a request's way is posted through `flexsc-ring`; what is here happens at start, or for the live page.
+//! Everything on a request's way is posted through `flexsc-ring`; what is here happens at start, at a connection's
+//! unhappy end, or for the live page.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -64,6 +65,11 @@ pub(crate) fn peer_is_loopback(socket: &impl AsFd) -> bool {
         SocketAddr::V4(v4) => v4.ip().is_loopback(),
         SocketAddr::V6(v6) => v6.ip().to_canonical().is_loopback(),
     })
+}
+
+/// Has the kernel throw away what the other end has not taken when `socket` is closed.
+pub(crate) fn reset_on_close(socket: &impl AsFd) {
+    let _ = socket2::SockRef::from(socket).set_linger(Some(std::time::Duration::ZERO));
 }
 
 /// Raises the soft limit of descriptors to the hard one and returns it.

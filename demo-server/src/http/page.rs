@@ -31,7 +31,10 @@ pub const fn error_page(status: Status) -> &'static str {
         ),
         Status::Forbidden => page!("Forbidden", "This is not for reading."),
         Status::NotFound => {
-            page!("Not found", "There is nothing here. <a href=\"/\">Start at the front page.</a>")
+            page!(
+                "Not found",
+                "There is nothing at this address. Directories without an index.html are not listed."
+            )
         }
         Status::MethodNotAllowed => {
             page!("Method not allowed", "This server reads files to you: ask with GET or HEAD.")

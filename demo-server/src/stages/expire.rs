@@ -27,7 +27,7 @@ fn judge(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
     let (since, limit) = match (connection.ending, connection.arriving_since) {
         (Ending::Closing, _) => return,
         (Ending::Lingering, _) => return cx.abort(connection),
-        _ if connection.ends_at.is_some_and(|end| now >= end) => return cx.abort(connection),
+        _ if connection.ends_at.is_some_and(|end| now >= end) => return cx.cut_off(connection),
         (_, Some(since)) => (since, limits.request),
         _ if !connection.is_idle() => (connection.moved_at, limits.send),
         _ if !connection.has_answered => (connection.moved_at, limits.request),
@@ -46,7 +46,7 @@ fn judge(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
         cx.next(Stage::Respond);
         cx.arm(connection, limits.send);
     } else {
-        cx.abort(connection);
+        cx.cut_off(connection);
     }
 }
 

@@ -41,6 +41,7 @@ pub(super) fn send(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection, answer:
         connection.input.clear();
     }
     cx.hold();
+    cx.watch_answer(connection);
     cx.post(connection, Call::send(connection.fd(), slot, 0..len), Stage::Finish);
     cx.begin_next(connection);
 }

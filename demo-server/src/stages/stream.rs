@@ -48,6 +48,7 @@ pub(super) fn stream(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
         return;
     }
     let task = connection.task.take();
+    cx.watch_answer(connection);
     cx.free(REQUEST, task.and_then(|task| task.request).map(|request| request.into_slot()));
     let socket = connection.fd();
     let Some(transfer) = connection.transfer.as_mut() else { return cx.settle(connection) };

@@ -330,6 +330,23 @@ impl Cx<'_, '_, '_> {
         }
     }
 
+    /// Makes sure that the connection is looked at again within the time that an answer may stand still.
+    pub fn watch_answer(&mut self, connection: &mut Connection) {
+        let limit = self.timeouts().send;
+        let due = self.sched.now() + limit.as_nanos() as Nanos + TIMER_STEP;
+        if connection.timer.is_none_or(|(_, at)| at > due) {
+            self.arm(connection, limit);
+        }
+    }
+
+    /// Ends a connection that has made no progress: what the client has not taken is not kept for it.
+    pub fn cut_off(&mut self, connection: &mut Connection) {
+        if let Some(socket) = &connection.socket {
+            crate::sys::reset_on_close(socket);
+        }
+        self.abort(connection);
+    }
+
     /// Arms the connection's timer, instead of the one armed before.
     pub fn arm(&mut self, connection: &mut Connection, after: Duration) {
         if let Some((timer, _)) = connection.timer.take() {

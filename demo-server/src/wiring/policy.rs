@@ -94,7 +94,7 @@ fn stealer(config: &Config, metrics: &Metrics) -> AnyStealer {
         StealPolicy::Mely => {
             let by = |heuristic| config.steal_by.contains(&heuristic);
             let topology = Topology::detect(&config.cores).unwrap_or_else(|error| {
-                metrics.note(format!("--steal mely: {error}; all cores count as equally near"));
+                metrics.note(&format!("--steal mely: {error}; all cores count as equally near"));
                 Topology::uniform(config.cores.len())
             });
             let policy = Mely::new(topology)

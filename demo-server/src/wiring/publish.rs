@@ -2,6 +2,7 @@
 
 use color_sched::{CoreStats, Nanos};
 use flexsc_ring::Ring;
+use stingy_alloc::Reason;
 
 use crate::wiring::objects::Objects;
 use crate::wiring::worker::Worker;
@@ -37,12 +38,15 @@ impl Worker<'_> {
         metrics.refusals.set(objects.refusals);
         metrics.escapes.set(objects.escapes);
         if self.now < self.tables_at {
+            // They are written when their time has come, even if nothing else happens until then.
+            self.tables_due = true;
             return;
         }
         self.tables_at = self.now + TABLES_EVERY;
         let slab = objects.slab().stats();
         metrics.slab_objects.set(slab.sites.iter().map(|site| u64::from(site.live)).sum());
-        let reasons = stingy_alloc::Reason::ALL.iter();
+        // A task that the slab has no room for waits; that is no fallback.
+        let reasons = Reason::ALL.iter().filter(|reason| **reason != Reason::Exhausted);
         metrics.fallbacks.set(reasons.map(|reason| slab.fallback(*reason)).sum());
         if let Ok(mut tables) = metrics.tables.try_lock() {
             *tables = vec![("slab", slab.to_string())];

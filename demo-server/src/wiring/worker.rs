@@ -68,6 +68,7 @@ pub struct Worker<'s> {
     sequence: u64,
     pub(super) now: Nanos,
     pub(super) tables_at: Nanos,
+    pub(super) tables_due: bool,
 }
 
 /// Is the accept with the kernel?
@@ -106,6 +107,7 @@ impl<'s> Worker<'s> {
             sequence: 0,
             now: 0,
             tables_at: 0,
+            tables_due: false,
             shared,
         }
     }
@@ -185,7 +187,9 @@ impl<'s> Worker<'s> {
             Accepting::At(at) => Some(at),
             _ => None,
         };
-        let ours = [accept_at, self.objects.retry_at(self.now)].into_iter().flatten().min();
+        let tables_at = std::mem::take(&mut self.tables_due).then_some(self.tables_at);
+        let ours = [accept_at, tables_at, self.objects.retry_at(self.now)];
+        let ours = ours.into_iter().flatten().min();
         let until = match wait {
             Wait::No => return Some(Duration::ZERO),
             Wait::Until(at) => Some(ours.map_or(at, |ours| ours.min(at))),

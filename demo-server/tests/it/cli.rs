@@ -17,6 +17,7 @@ fn wrong_usage_names_the_next_step() {
         (&["serve", "--alloc", "magic"][..], "system, stingy"),
         (&["serve", "--ring", "sqpoll"], "direct, threads, uring"),
         (&["serve", "--cores", "x"], "write CPU numbers"),
+        (&["serve", "--http", "8080"], "write IP:PORT"),
         (&["serve", "--cores", "0,0"], "twice"),
         (&["serve", "--cores", "9999"], "may not run on CPU 9999"),
         (&["check", "--cores", "0,9999"], "may not run on CPU 9999"),
@@ -54,7 +55,9 @@ fn check_accepts_what_serve_would_run() {
 fn explain_prints_geometry_map_and_checks() {
     let (status, text) = run(&["explain"]);
     assert_eq!(status, Some(0), "{text}");
-    for word in ["L2 cache", "scg-map 1", "slab on CPU 0", "site", "stage"] {
+    for word in
+        ["L2 cache of CPU 0", "delivery: Ded", "scg-map 1", "slab on CPU 0", "site", "stage"]
+    {
         assert!(text.contains(word), "{word} is missing in:\n{text}");
     }
 }

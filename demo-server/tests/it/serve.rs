@@ -260,6 +260,20 @@ fn slow_requests_are_told_so_and_idle_connections_end() {
 }
 
 #[test]
+fn a_client_that_reads_nothing_is_cut_off_in_time() {
+    let root = tree(&[("big.bin", &pattern(30_000_000))]);
+    for options in
+        [&[][..], &["--delivery", "eager"], &["--ring", "direct"], &["--body", "sendfile"]]
+    {
+        let server = Server::start(root.path(), &[&["--send-ms", "500"], options].concat());
+        let mut stuck = server.connect();
+        stuck.send(b"GET /big.bin HTTP/1.1\r\nHost: h\r\n\r\n");
+        eventually("the connection is given up", || server.metric("timeouts_total") == 1);
+        eventually("nothing of it is left", || server.metric("connections") <= 2);
+    }
+}
+
+#[test]
 fn requests_in_flight_are_finished_when_the_server_ends() {
     let big = pattern(8_000_000);
     let root = tree(&[("big.bin", &big)]);
