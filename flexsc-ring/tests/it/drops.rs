@@ -3,6 +3,7 @@
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use flexsc_ring::{AnyRing, Call, Engine, Options, Ring, RingError};
@@ -149,4 +150,55 @@ fn a_call_that_does_not_end_holds_the_drop_for_a_second_at_most() {
         drop(ring);
         assert!(start.elapsed() < Duration::from_millis(2_500), "{:?}", start.elapsed());
     }
+}
+
+/// A buffer that notes if it is dropped where it was lent, that is while its call still had it.
+struct Touchy {
+    bytes: [u8; 64],
+    lent_at: usize,
+    panics: bool,
+    in_place: Arc<AtomicBool>,
+}
+
+impl AsRef<[u8]> for Touchy {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl AsMut<[u8]> for Touchy {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.lent_at = self.bytes.as_ptr().addr();
+        &mut self.bytes
+    }
+}
+
+impl Drop for Touchy {
+    fn drop(&mut self) {
+        if self.lent_at == self.bytes.as_ptr().addr() {
+            self.in_place.store(true, Ordering::Relaxed);
+        }
+        assert!(!self.panics, "a buffer that panics when it is dropped");
+    }
+}
+
+#[test]
+fn a_buffer_that_panics_does_not_free_the_others_under_the_kernel() {
+    each_engine(|mut ring| {
+        let in_place = Arc::new(AtomicBool::new(false));
+        let touchy = |panics| {
+            let in_place = Arc::clone(&in_place);
+            Touchy { bytes: [0; 64], lent_at: 0, panics, in_place }
+        };
+        let file = tempfile::tempfile().expect("a file");
+        let (reader, _writer) = std::io::pipe().expect("a pipe");
+        let pending = Call::read(reader.as_raw_fd(), touchy(false), 0..64, flexsc_ring::CURRENT);
+        ring.submit(pending, 1).expect("room");
+        ring.submit(Call::read(file.as_raw_fd(), touchy(true), 0..64, 0), 2).expect("room");
+        ring.flush().expect("flushed");
+        std::thread::sleep(Duration::from_millis(20));
+        let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(ring)));
+        assert!(dropped.is_err(), "the panic is not hidden");
+        assert!(!in_place.load(Ordering::Relaxed));
+    });
 }

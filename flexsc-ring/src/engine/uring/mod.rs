@@ -392,11 +392,14 @@ impl<B: Buffer> Drop for Uring<B> {
     /// may still write into after that is never freed.
     fn drop(&mut self) {
         let deadline = Instant::now() + GRACE;
+        // Dropping these runs code of the caller, which may panic: last, when nothing that the
+        // kernel may write to can be freed any more.
+        let mut ended = Vec::new();
         for index in 0..self.slots.span() {
             let slot = self.slots.at(index);
             slot.cancelled.set(true);
             if matches!(slot.stage.get(), Stage::Starved | Stage::Ready) {
-                drop(self.finish(index, CANCELED, None));
+                ended.push(self.finish(index, CANCELED, None));
             }
         }
         let mut left = 0;
@@ -404,7 +407,7 @@ impl<B: Buffer> Drop for Uring<B> {
             let mut returned = std::mem::take(&mut self.returned);
             left = threads.close(deadline, |index, ret| returned.push((index, ret))).len();
             for (index, ret) in returned {
-                drop(self.finish(index, ret, None));
+                ended.push(self.finish(index, ret, None));
             }
         }
         if self.slots.live() > left {
@@ -416,7 +419,7 @@ impl<B: Buffer> Drop for Uring<B> {
             if self.enter(1, Some(Duration::from_millis(10))).is_err() {
                 break;
             }
-            self.reap_kernel(&mut drop);
+            self.reap_kernel(&mut |completion| ended.push(completion));
         }
         if self.slots.live() > 0 {
             self.slots.leak();
