@@ -125,6 +125,38 @@ on_every_engine! {
         assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     }
 
+    fn silent_receives_do_not_keep_the_buffers_from_those_with_bytes(bench) {
+        let engine = bench.ring.engine();
+        let options = Options { pool_buffers: 8, ..crate::support::options(engine) };
+        bench.ring = AnyRing::new(&options).expect("another ring");
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        theirs.write_all(&vec![7; 20_000]).expect("written");
+        let ticket = bench.post(Call::recv_multishot(ours.as_raw_fd()), 99);
+        let mut held = Vec::new();
+        while held.len() < 8 {
+            held.push(buffer(bench.next()));
+        }
+        bench.ring.cancel(ticket);
+        assert!(!bench.next_of(99).more);
+        let pairs: Vec<_> = (0..20).map(|_| UnixStream::pair().expect("a pair")).collect();
+        for (user, (ours, theirs)) in pairs.iter().enumerate() {
+            let mut theirs = theirs;
+            bench.post(Call::recv_multishot(ours.as_raw_fd()), user as u64);
+            if user >= 8 {
+                theirs.write_all(b"bytes").expect("written");
+            }
+        }
+        bench.pause(A_MOMENT);
+        assert!(bench.done.is_empty());
+        drop(held);
+        let (start, mut got) = (std::time::Instant::now(), 0);
+        while got < 12 && start.elapsed() < Duration::from_secs(4) {
+            bench.turn(Duration::from_secs(5));
+            got += bench.done.drain(..).map(buffer).count();
+        }
+        assert!(start.elapsed() < Duration::from_secs(4), "{got} of 12 receives went on");
+    }
+
     fn received_bytes_outlive_their_ring(bench) {
         let (ours, mut theirs) = UnixStream::pair().expect("a pair");
         theirs.write_all(b"still here").expect("written");

@@ -283,7 +283,9 @@ impl<B: Buffer> Uring<B> {
         {
             return None;
         }
-        if !self.starved.is_empty() && !self.pool.hunger() {
+        // Receives that wait for the buffers on offer go on in the next turn; for others, the next
+        // return of a buffer has to wake the ring.
+        if !self.starved.is_empty() && (self.offer.on_offer() > 0 || !self.pool.hunger()) {
             return None;
         }
         match &self.threads {
