@@ -140,6 +140,11 @@ impl SyscallThreads {
         }
     }
 
+    /// The threads see every call that has an entry.
+    pub(crate) fn is_published(&self) -> bool {
+        self.fresh.iter().all(|fresh| *fresh == 0)
+    }
+
     fn wake_one(&self) -> bool {
         let picked = self.shared.idle.pick();
         if let Some(thread) = picked.and_then(|me| self.threads.get(me)) {
@@ -233,7 +238,7 @@ impl SyscallThreads {
         self.collected += 1;
     }
 
-    /// Asks that the call of `slot` end before its time.
+    /// Stops the call of `slot` if no thread has begun it; a running one is left to end.
     pub(crate) fn cancel(&mut self, slot: u32) -> Stopping {
         if let Some(at) = self.backlog.iter().position(|(s, _)| *s == slot) {
             self.backlog.remove(at);

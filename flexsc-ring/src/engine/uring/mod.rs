@@ -274,6 +274,14 @@ impl<B: Buffer> Uring<B> {
         self.returned = returned;
     }
 
+    /// Collects, which may post again or fill entries with calls in line, and shows what is posted.
+    fn collect_and_publish(&mut self) {
+        self.collect();
+        if let Some(threads) = &mut self.threads {
+            threads.publish();
+        }
+    }
+
     /// The time to sleep at most; `None`: not now.
     fn may_sleep(&mut self, until: Option<Duration>) -> Option<Option<Duration>> {
         if until == Some(Duration::ZERO)
@@ -320,16 +328,14 @@ impl<B: Buffer> Ring<B> for Uring<B> {
     fn wait(&mut self, until: Option<Duration>) -> io::Result<()> {
         self.feed();
         self.push_backlog();
-        if let Some(threads) = &mut self.threads {
-            threads.publish();
-            self.collect();
-        }
+        self.collect_and_publish();
         let queue = self.ring.submission();
         let (queued, put_off, overflow) = (queue.len(), queue.taskrun(), queue.cq_overflow());
         drop(queue);
         if overflow {
             self.stats.count(Reason::Overflow);
         }
+        debug_assert!(self.threads.as_ref().is_none_or(SyscallThreads::is_published));
         let sleep = if self.late.is_empty() { self.may_sleep(until) } else { None };
         let result = match sleep {
             Some(timeout) if self.waker.epoch().arm() => {
@@ -343,10 +349,11 @@ impl<B: Buffer> Ring<B> for Uring<B> {
                 if queued > 0 || put_off || overflow { self.enter(0, None) } else { Ok(()) }
             }
         };
-        self.trap_late();
-        if self.threads.is_some() {
-            self.collect();
+        // What was not taken goes before them.
+        if self.backlog.is_empty() && self.ring.submission().is_empty() {
+            self.trap_late();
         }
+        self.collect_and_publish();
         result
     }
 
