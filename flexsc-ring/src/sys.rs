@@ -200,21 +200,35 @@ pub(crate) fn uring_enter(
     if ret < 0 { Err(io::Error::last_os_error()) } else { Ok(ret as u32) }
 }
 
-/// Registers an io_uring's own descriptor with this thread; gives the index to enter it by.
+/// `io_uring_rsrc_update`.
+#[repr(C)]
+struct RingFd {
+    offset: u32,
+    reserved: u32,
+    data: u64,
+}
+
+fn update_ring_fds(ring: RawFd, operation: u32, update: &mut RingFd) -> io::Result<()> {
+    let number = libc::SYS_io_uring_register;
+    // SAFETY: `update` outlives the call and has the layout of `io_uring_rsrc_update`.
+    let ret = unsafe { libc::syscall(number, ring, operation, std::ptr::from_mut(update), 1) };
+    if ret < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Registers an io_uring's own descriptor with this thread, which holds 16 of them; gives the index
+/// to enter it by. The thread keeps the io_uring alive until `unregister_ring_fd`.
 pub(crate) fn register_ring_fd(ring: RawFd) -> io::Result<RawFd> {
     const REGISTER_RING_FDS: u32 = 20;
-    #[repr(C)]
-    struct Update {
-        offset: u32,
-        reserved: u32,
-        data: u64,
-    }
-    let mut update = Update { offset: u32::MAX, reserved: 0, data: ring as u64 };
-    // SAFETY: `update` outlives the call and has the layout of `io_uring_rsrc_update`.
-    let ret = unsafe {
-        libc::syscall(libc::SYS_io_uring_register, ring, REGISTER_RING_FDS, &mut update, 1)
-    };
-    if ret < 0 { Err(io::Error::last_os_error()) } else { Ok(update.offset as RawFd) }
+    let mut update = RingFd { offset: u32::MAX, reserved: 0, data: ring as u64 };
+    update_ring_fds(ring, REGISTER_RING_FDS, &mut update)?;
+    Ok(update.offset as RawFd)
+}
+
+/// Takes back what `register_ring_fd` did on this thread.
+pub(crate) fn unregister_ring_fd(ring: RawFd, index: RawFd) {
+    const UNREGISTER_RING_FDS: u32 = 21;
+    let mut update = RingFd { offset: index as u32, reserved: 0, data: 0 };
+    let _ = update_ring_fds(ring, UNREGISTER_RING_FDS, &mut update);
 }
 
 /// `uname -r`.

@@ -1,5 +1,7 @@
 //! Bounds: how much fits, what is refused, and that a refusal gives the call back.
 
+use std::time::{Duration, Instant};
+
 use flexsc_ring::{AnyRing, Call, Engine, Options, PostError, Reason, Ring, RingError};
 
 use crate::on_every_engine;
@@ -125,4 +127,65 @@ fn engines_have_names_that_parse_back() {
     }
     let error = "epoll".parse::<Engine>().expect_err("no such engine");
     assert!(error.to_string().contains("direct"), "{error}");
+}
+
+#[test]
+fn rings_made_and_dropped_on_one_thread_leave_nothing_with_it() {
+    for _ in 0..40 {
+        on(&Options::with_engine(Engine::Uring), |bench| {
+            let notes = &bench.ring.report().notes;
+            assert!(!notes.iter().any(|note| note.contains("registered")), "{notes:?}");
+            bench.call(Call::nop());
+        });
+    }
+}
+
+#[test]
+fn a_ring_that_the_thread_has_no_room_to_register_works_and_says_so() {
+    let options = Options { entries: 4, pool_buffers: 1, ..Options::with_engine(Engine::Uring) };
+    let mut rings: Vec<AnyRing<Buf>> = Vec::new();
+    for _ in 0..17 {
+        match AnyRing::new(&options) {
+            Ok(ring) => rings.push(ring),
+            Err(error) => return eprintln!("skipped: {error}"),
+        }
+    }
+    let refused =
+        |ring: &AnyRing<Buf>| ring.report().notes.iter().any(|note| note.contains("registered"));
+    assert!(refused(&rings[16]) && !refused(&rings[15]));
+    rings.iter_mut().for_each(|ring| {
+        ring.submit(Call::nop(), 1).expect("room");
+        ring.wait(None).expect("waits");
+        assert_eq!(ring.reap(&mut |done| assert!(done.result.is_ok())), 1);
+    });
+}
+
+#[test]
+fn a_call_that_waited_for_a_page_is_not_slept_over() {
+    let options = Options { pages: 1, threads: 1, ..Options::with_engine(Engine::Uring) };
+    on(&options, |bench| {
+        let (ours, _theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        ours.set_nonblocking(true).expect("set");
+        while std::io::Write::write(&mut &ours, &[0; 4096]).is_ok() {}
+        let file = tempfile::tempfile().expect("a file");
+        file.set_len(4096).expect("it grows");
+        let out = std::os::fd::AsRawFd::as_raw_fd(&ours);
+        let input = std::os::fd::AsRawFd::as_raw_fd(&file);
+        // The thread has gone to sleep when the page fills: the first turn finds nothing done.
+        bench.call(Call::Getdents64 { fd: input, buf: vec![0; 64] });
+        std::thread::sleep(Duration::from_millis(20));
+        // They fill the page, and give their entries up to wait for the socket.
+        for user in 0..64 {
+            bench.post(Call::sendfile(out, input, 0, 4096), user);
+        }
+        bench.post(Call::Getdents64 { fd: input, buf: vec![0; 64] }, 64);
+        bench.turn(Duration::ZERO);
+        std::thread::sleep(Duration::from_millis(50));
+        let start = Instant::now();
+        while bench.done.is_empty() && start.elapsed() < Duration::from_secs(4) {
+            bench.turn(Duration::from_secs(5));
+        }
+        assert_eq!(bench.next().user, 64);
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    });
 }

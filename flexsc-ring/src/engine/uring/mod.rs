@@ -95,7 +95,11 @@ impl<B: Buffer> Uring<B> {
         let _ = ring.submitter().register_iowq_max_workers(&mut [8, 16]);
         let (enter_fd, enter_flags) = match sys::register_ring_fd(ring.as_raw_fd()) {
             Ok(index) => (index, EnterFlags::REGISTERED_RING.bits()),
-            Err(_) => (ring.as_raw_fd(), 0),
+            Err(error) => {
+                notes
+                    .push(format!("each wait looks the ring up: it cannot be registered: {error}"));
+                (ring.as_raw_fd(), 0)
+            }
         };
         let mut this = Uring {
             ring,
@@ -436,6 +440,10 @@ impl<B: Buffer> Drop for Uring<B> {
         } else {
             self.offer.withdraw(&mut self.pool);
         }
+        if self.enter_flags & EnterFlags::REGISTERED_RING.bits() != 0 {
+            sys::unregister_ring_fd(self.ring.as_raw_fd(), self.enter_fd);
+        }
+        drop(ended);
     }
 }
 

@@ -40,8 +40,10 @@ impl Offer {
         let bytes = usize::from(entries) * size_of::<BufRingEntry>();
         let memory = MmapMut::map_anon(bytes)?;
         let at = memory.as_ptr().expose_provenance() as u64;
-        // SAFETY: `memory` holds `entries` entries; it is dropped after the io_uring, whose end
-        // ends the registration (field order of `Uring`).
+        // SAFETY: `memory` holds `entries` entries. The kernel pins its pages for as long as it may
+        // read them, which can be longer than `memory` is mapped. It writes to the buffers that
+        // entries name only for receives in flight: when `Uring` goes none is left, or else it
+        // leaks the pool.
         unsafe { ring.submitter().register_buf_ring_with_flags(at, entries, GROUP, 0)? };
         let most = u32::from(count);
         let target = FIRST_OFFER.min(most);
