@@ -143,21 +143,29 @@ pub(crate) fn set_nonblocking(fd: RawFd) -> io::Result<()> {
 pub(crate) fn make_socket_nonblocking(fd: RawFd) {
     // SAFETY: no pointers.
     let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
-    if flags >= 0 && flags & libc::O_NONBLOCK == 0 && socket_type(fd).is_ok() {
+    if flags >= 0 && flags & libc::O_NONBLOCK == 0 && socket_option(fd, libc::SO_TYPE).is_ok() {
         let _ = set_nonblocking(fd);
     }
 }
 
-/// `SO_TYPE` of a socket, such as `SOCK_STREAM`; an error if `fd` is no socket.
-pub(crate) fn socket_type(fd: RawFd) -> io::Result<i32> {
-    let mut kind: libc::c_int = 0;
+/// A number among the options of a socket; an error if `fd` is no socket.
+fn socket_option(fd: RawFd, option: i32) -> io::Result<i32> {
+    let mut value: libc::c_int = 0;
     let mut len = size_of::<libc::c_int>() as libc::socklen_t;
-    // SAFETY: `kind` and `len` outlive the call and have the sizes that it expects.
+    // SAFETY: `value` and `len` outlive the call and have the sizes that it expects.
     check(unsafe {
-        let kind = (&raw mut kind).cast();
-        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_TYPE, kind, &mut len)
+        let value = (&raw mut value).cast();
+        libc::getsockopt(fd, libc::SOL_SOCKET, option, value, &mut len)
     })?;
-    Ok(kind)
+    Ok(value)
+}
+
+/// A stream socket of the internet families. A receive of less than there is room for has emptied
+/// it, which is not so for a Unix stream: that one stops behind bytes that came with a descriptor.
+pub(crate) fn is_internet_stream(fd: RawFd) -> bool {
+    let has = |option, known: &[i32]| socket_option(fd, option).is_ok_and(|v| known.contains(&v));
+    has(libc::SO_TYPE, &[libc::SOCK_STREAM])
+        && has(libc::SO_DOMAIN, &[libc::AF_INET, libc::AF_INET6])
 }
 
 /// Enters an io_uring: submits, and waits for `want` completions, at most for `timeout`.

@@ -233,3 +233,39 @@ on_every_engine! {
         assert_eq!(errno(&bench.call(Call::recv(-1))), libc::EBADF);
     }
 }
+
+/// Sends bytes together with a descriptor.
+fn send_with_descriptor(socket: &UnixStream, bytes: &[u8]) {
+    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let mut room = [0u64; 8];
+    // SAFETY: all zero is a message of nothing; then it points to `part` and `room`, which outlive
+    // the call, and `room` is aligned and large enough for one descriptor.
+    let sent = unsafe {
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = room.as_mut_ptr().cast();
+        message.msg_controllen = libc::CMSG_SPACE(4) as _;
+        let head = libc::CMSG_FIRSTHDR(&message);
+        (*head).cmsg_level = libc::SOL_SOCKET;
+        (*head).cmsg_type = libc::SCM_RIGHTS;
+        (*head).cmsg_len = libc::CMSG_LEN(4) as _;
+        libc::CMSG_DATA(head).cast::<i32>().write_unaligned(socket.as_raw_fd());
+        libc::sendmsg(socket.as_raw_fd(), &message, 0)
+    };
+    assert_eq!(sent, bytes.len() as isize);
+}
+
+on_every_engine! {
+    fn bytes_behind_a_descriptor_are_received_too(bench) {
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        send_with_descriptor(&theirs, b"first, ");
+        (&theirs).write_all(b"second").expect("written");
+        bench.post(Call::recv_multishot(ours.as_raw_fd()), 1);
+        let mut got = Vec::new();
+        while got.len() < 13 {
+            got.extend(received(bench.next_of(1)));
+        }
+        assert_eq!(got, b"first, second");
+    }
+}

@@ -106,7 +106,7 @@ impl Watch {
         }
         record.mask = mask;
         record.hung_up = false;
-        record.stream = sys::socket_type(fd).is_ok_and(|kind| kind == libc::SOCK_STREAM);
+        record.stream = sys::is_internet_stream(fd);
         Ok(())
     }
 
