@@ -1,7 +1,7 @@
 //! Cancellation: it may lose the race, it says what it met, and the last completion always comes.
 
 use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -206,4 +206,25 @@ fn blocked_threads_are_joined_by_others() {
             assert!(start.elapsed() < Duration::from_millis(800), "{:?}", start.elapsed());
         });
     }
+}
+
+#[test]
+fn a_read_cancelled_while_it_is_tried_does_not_go_on_to_wait() {
+    on(&one_thread(Engine::Threads), |bench| {
+        // SAFETY: no pointers; the descriptor is new and nobody else's.
+        let watch = unsafe {
+            let fd = libc::inotify_init1(libc::IN_CLOEXEC);
+            assert!(fd >= 0);
+            std::os::fd::OwnedFd::from_raw_fd(fd)
+        };
+        // An inotify descriptor cannot be tried without waiting: its first try fails.
+        for _ in 0..20 {
+            let call = Call::read(watch.as_raw_fd(), vec![0; 64], 0..64, flexsc_ring::CURRENT);
+            let ticket = bench.post(call, 1);
+            bench.turn(Duration::ZERO);
+            std::thread::sleep(Duration::from_millis(5));
+            bench.ring.cancel(ticket);
+            assert_eq!(errno(&bench.next_of(1)), libc::ECANCELED);
+        }
+    });
 }

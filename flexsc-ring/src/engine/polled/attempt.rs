@@ -73,6 +73,9 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             return self.park(index);
         }
         if no_nowait.contains(&ret) && slot.with_op_mut(Op::make_plain) {
+            if slot.cancelled.get() {
+                return self.end(index, CANCELED);
+            }
             return self.park(index);
         }
         self.end(index, ret);
