@@ -1,6 +1,6 @@
 //! A posted call without its buffer: what the engines look at, as a trap, and as a result.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
@@ -46,7 +46,7 @@ pub(crate) enum Op {
     Send { fd: RawFd, more: bool, nowait: bool },
     Read { fd: RawFd, offset: u64, vec: UnsafeCell<libc::iovec>, plain: bool },
     Write { fd: RawFd, offset: u64, vec: UnsafeCell<libc::iovec>, plain: bool },
-    Open { dir: RawFd, path: CString, how: How },
+    Open { dir: RawFd, path: CString, how: How, moved: Cell<u8> },
     Stat { dir: RawFd, path: CString, area: StatArea },
     Close { fd: Option<OwnedFd> },
     Poll { fd: RawFd, interest: Interest },
@@ -55,6 +55,9 @@ pub(crate) enum Op {
     Getdents64 { fd: RawFd },
     Raw(RawCall),
 }
+
+/// How often an open is made again because a directory may have been moved.
+const MOST_MOVES: u8 = 16;
 
 fn empty_vec() -> UnsafeCell<libc::iovec> {
     UnsafeCell::new(libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 })
@@ -104,7 +107,7 @@ pub(crate) fn split<B: Buffer>(call: Call<B>) -> Parts<B> {
         }
         Call::OpenAt2 { dir, path, flags, mode, resolve } => {
             let how = How { flags: flags | libc::O_CLOEXEC as u64, mode, resolve };
-            whole(Op::Open { dir, path, how })
+            whole(Op::Open { dir, path, how, moved: Cell::new(0) })
         }
         Call::Statx { dir, path } => {
             let area = Box::new(UnsafeCell::new(MaybeUninit::zeroed()));
@@ -183,14 +186,19 @@ impl Op {
     }
 
     /// A failure that says nothing about the call: a signal came, a connection went before it could
-    /// be accepted, or a directory was moved while a path beneath it was walked.
+    /// be accepted, or a directory was moved while a path beneath it was walked. The last is also
+    /// what an open of a leased file looks like, so it counts and is believed in the end.
     pub(crate) fn starts_over(&self, ret: i64) -> bool {
         let is = |errno: i32| ret == -i64::from(errno);
         match self {
             Op::Raw(_) | Op::Close { .. } => false,
             Op::Accept { .. } => is(libc::EINTR) || is(libc::ECONNABORTED),
-            Op::Open { how, .. } if how.resolve & libc::RESOLVE_CACHED == 0 => {
-                is(libc::EINTR) || is(libc::EAGAIN)
+            Op::Open { how, moved, .. } if is(libc::EAGAIN) => {
+                let scoped = how.resolve & (libc::RESOLVE_BENEATH | libc::RESOLVE_IN_ROOT) != 0;
+                let cached = how.resolve & libc::RESOLVE_CACHED != 0;
+                let again = scoped && !cached && moved.get() < MOST_MOVES;
+                moved.set(moved.get() + u8::from(again));
+                again
             }
             _ => is(libc::EINTR),
         }
@@ -235,7 +243,7 @@ impl Op {
                 let numbers = (libc::SYS_pwritev2, libc::SYS_write, libc::SYS_pwrite64);
                 transfer(numbers, *fd, *offset, (*plain, vec), (ptr, len))
             }
-            Op::Open { dir, path, how } => {
+            Op::Open { dir, path, how, .. } => {
                 let size = size_of::<How>() as u64;
                 (
                     libc::SYS_openat2,

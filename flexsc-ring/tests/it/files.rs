@@ -182,3 +182,37 @@ on_every_engine! {
         assert_eq!((bench.ring.in_flight(), bench.ring.stats().completed), (0, 100));
     }
 }
+
+/// Takes a write lease on a file: who opens it meanwhile without waiting is told to try again.
+fn lease(file: &fs::File) -> bool {
+    const F_SETSIG: i32 = 10;
+    // SAFETY: no pointers. The lease's end is told by a signal that is ignored.
+    unsafe {
+        libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) == 0
+            && libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) == 0
+    }
+}
+
+on_every_engine! {
+    fn opening_a_leased_file_fails_instead_of_trying_for_ever(bench) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let held = fs::File::create(dir.path().join("leased")).expect("a file");
+        if !lease(&held) {
+            return eprintln!("skipped: no leases here");
+        }
+        let beneath = fs::File::open(dir.path()).expect("opened");
+        let calls = [
+            Call::open_beneath(beneath.as_raw_fd(), c"leased".into()),
+            Call::OpenAt2 {
+                dir: beneath.as_raw_fd(),
+                path: c"leased".into(),
+                flags: libc::O_NONBLOCK as u64,
+                mode: 0,
+                resolve: 0,
+            },
+        ];
+        for call in calls {
+            assert_eq!(errno(&bench.call(call)), libc::EAGAIN);
+        }
+    }
+}

@@ -42,7 +42,7 @@ pub(super) fn route<B>(slot: &Slot<B>, group: u16, multishot_accept: bool) -> Ro
         }
         Op::Read { fd, offset, .. } => opcode::Read::new(Fd(*fd), ptr, n).offset(*offset).build(),
         Op::Write { fd, offset, .. } => opcode::Write::new(Fd(*fd), ptr, n).offset(*offset).build(),
-        Op::Open { dir, path, how } => {
+        Op::Open { dir, path, how, .. } => {
             let how = std::ptr::from_ref(how).cast::<OpenHow>();
             opcode::OpenAt2::new(Fd(*dir), path.as_ptr(), how).build()
         }
