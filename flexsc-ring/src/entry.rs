@@ -7,7 +7,7 @@
 //! | FREE -> POSTED | poster | Release store | the thread that gets it |
 //! | POSTED -> RUNNING | syscall thread | Acquire CAS | that thread |
 //! | POSTED -> FREE | poster cancels | Relaxed CAS, generation + 1 | poster, who answers ECANCELED |
-//! | RUNNING -> CANCEL | poster cancels | Relaxed CAS | that thread: a request, no promise |
+//! | RUNNING -> CANCEL | poster cancels | Relaxed CAS | that thread, which is not interrupted |
 //! | RUNNING or CANCEL -> DONE | syscall thread | AcqRel swap | poster |
 //! | RUNNING or CANCEL -> ABANDONED | poster goes | AcqRel CAS | that thread, which keeps nothing |
 //! | DONE -> FREE | poster | Acquire load, generation + 1 | poster |
@@ -131,7 +131,7 @@ impl Entry {
         Some(ret)
     }
 
-    /// Poster: asks that the call end before its time.
+    /// Poster: stops a call that has not begun; a running one is marked, and runs on.
     pub(crate) fn cancel(&self) -> Met {
         let mut status = self.status.load(Ordering::Relaxed);
         loop {

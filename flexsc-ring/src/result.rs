@@ -147,7 +147,8 @@ impl Ticket {
 pub enum Cancelled {
     /// It was waiting: it has had no effect, and completes with `ECANCELED`.
     Stopped,
-    /// It may be running: it completes with its result or with `ECANCELED`.
+    /// It may be running: it completes with its result or with `ECANCELED`, on a syscall thread
+    /// only when it returns.
     Requested,
     /// It has ended already; its last completion was reaped or waits to be.
     TooLate,

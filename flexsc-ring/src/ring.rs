@@ -21,8 +21,9 @@ pub trait Ring<B> {
     /// [`PostError::Full`], [`PostError::Range`]: the call is given back.
     fn submit(&mut self, call: Call<B>, user: u64) -> Result<Ticket, PostError<B>>;
 
-    /// Hands every completion at hand to `sink`; the number handed out. Never enters the kernel to
-    /// look for more: that is `wait`'s part.
+    /// Hands every completion at hand to `sink`; the number handed out. It does not look for more in
+    /// the kernel, which is `wait`'s part; `Uring` enters it only if a call that it has to post again
+    /// finds the submission queue full.
     fn reap(&mut self, sink: &mut impl FnMut(Completion<B>)) -> usize;
 
     /// Makes what was posted, then sleeps until there is a completion to reap, a wake, or `until`
@@ -34,7 +35,8 @@ pub trait Ring<B> {
     /// Only if the kernel refuses the wait itself; calls in flight are not lost.
     fn wait(&mut self, until: Option<Duration>) -> io::Result<()>;
 
-    /// Asks that a call end before its time. It may lose the race; the completion tells.
+    /// Asks that a call end before its time. It may lose the race; the completion tells. A call that
+    /// a syscall thread is running is not interrupted: it ends when it returns, with its result.
     fn cancel(&mut self, ticket: Ticket) -> Cancelled;
 
     /// Makes what was posted and collects what has ended, without sleeping.

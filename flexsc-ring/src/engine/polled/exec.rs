@@ -20,7 +20,7 @@ pub(crate) trait Exec {
     /// Adds results that have come.
     fn collect(&mut self, _results: &mut Vec<(u32, i64)>) {}
 
-    /// Asks that a call end before its time.
+    /// Stops a call that has not begun.
     fn cancel(&mut self, _slot: u32) -> Stopping {
         Stopping::Coming
     }
