@@ -4,7 +4,7 @@ use crate::board::SLOTS;
 use crate::desk::Desk;
 use crate::event::{Ready, Slot};
 use crate::home::Place;
-use crate::park::Notice;
+use crate::park::{Notice, is_any_searching};
 use crate::record::Record;
 use crate::scheduler::Scheduler;
 use crate::stealer::{Load, Offer};
@@ -58,9 +58,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
         self.sweep(scheduler);
         let ready = scheduler.len() + elected;
-        if self.fill(ready) {
-            self.wake_thief();
-        }
+        let has_offered = self.fill(ready);
         let load = Load {
             queued_ns: self.waiting.queued_ns,
             events: self.waiting.events,
@@ -68,6 +66,10 @@ impl<E: Send, S: Send> Desk<E, S> {
             slots: SLOTS,
         };
         self.hub.station(self.id).load.publish(&load);
+        // Last: who is woken reads the load as well as the board.
+        if has_offered {
+            self.wake_thief();
+        }
     }
 
     fn sweep(&mut self, scheduler: &mut impl Scheduler) {
@@ -154,7 +156,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         if visible_ns < self.wake_cost.ns() {
             return;
         }
-        if self.hub.others(self.id).any(|station| station.parker.is_searching()) {
+        if is_any_searching(self.hub.others(self.id).map(|station| &*station.parker)) {
             return;
         }
         for station in self.hub.others(self.id) {

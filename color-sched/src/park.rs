@@ -49,7 +49,8 @@ impl Parker {
         self.0.store(SEARCHING, Ordering::Relaxed);
     }
 
-    /// Is the core looking around, or notified and on its way to do so?
+    /// Is the core looking around, or notified and on its way to do so? A hint: who has published something and relies on
+    /// the core to find it asks [`is_any_searching`].
     #[must_use]
     pub fn is_searching(&self) -> bool {
         matches!(self.0.load(Ordering::Relaxed), SEARCHING | NOTIFIED)
@@ -91,4 +92,14 @@ impl Parker {
             }
         }
     }
+}
+
+/// Asked after offering something to all of `parkers`: will one of them find it without being notified?
+///
+/// A waker's fence comes first, as in [`Parker::notify`]: a core that is seen searching here sees the offer when it looks
+/// once more before it waits.
+#[must_use]
+pub fn is_any_searching<'a>(mut parkers: impl Iterator<Item = &'a Parker>) -> bool {
+    fence(Ordering::SeqCst);
+    parkers.any(Parker::is_searching)
 }

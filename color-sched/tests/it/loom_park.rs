@@ -1,6 +1,8 @@
 //! Every interleaving of a core that goes to sleep with one or two wakers: no wake-up is lost, and none costs two calls.
 
-use color_sched::park::{Notice, Parker};
+use color_sched::board::Board;
+use color_sched::park::{Notice, Parker, is_any_searching};
+use color_sched::{Color, CoreId, Offer};
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
@@ -92,5 +94,40 @@ fn two_wakers_of_one_wait_make_one_call() {
             waker.join().unwrap();
         }
         assert_eq!(bed.calls.load(Ordering::Relaxed), waits);
+    });
+}
+
+/// A thief that searched in vain and is about to wait, while an owner offers a color and sees it searching: it must not
+/// wait with the color on the board.
+#[test]
+fn thief_that_was_seen_searching_does_not_wait_while_a_color_is_offered() {
+    loom::model(|| {
+        let shared = Arc::new((Parker::default(), Board::<u32>::new()));
+        let owner = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (parker, board) = &*shared;
+                let offer = Offer { color: Color(7), queued_ns: 1, events: 1, penalty: 1 };
+                assert!(board.offer(0, Box::new(1), &offer).is_ok());
+                if is_any_searching([parker].into_iter()) {
+                    return Notice::Looks;
+                }
+                parker.notify()
+            })
+        };
+        let (parker, board) = &*shared;
+        parker.search();
+        let steal = || board.read(0).and_then(|offer| board.take(0, offer.color, CoreId(1)));
+        let mut stolen = steal();
+        if stolen.is_none() {
+            parker.doze();
+            stolen = steal();
+        }
+        let waits = stolen.is_none() && parker.park();
+        let notice = owner.join().unwrap();
+        assert!(
+            !waits || notice == Notice::Wake,
+            "it waits, and the owner's notice was {notice:?}"
+        );
     });
 }

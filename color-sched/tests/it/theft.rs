@@ -6,9 +6,9 @@ use std::time::Duration;
 use std::{io, thread};
 
 use color_sched::{
-    Admission, Clock, Color, Config, Context, Control, Core, CoreId, Cost, Driver, EventSink,
-    Handler, Load, LoadView, Machine, Scheduler, StageBatch, StageId, StageInfo, Stealer, Theft,
-    Turn, Wait, Waker,
+    Admission, Color, Config, Context, Control, Core, CoreId, Cost, Driver, EventSink, Handler,
+    Load, LoadView, Machine, Scheduler, StageBatch, StageId, StageInfo, Stealer, Theft, Turn, Wait,
+    Waker,
 };
 
 use crate::program::Program;
@@ -64,4 +64,93 @@ fn color_stolen_before_the_scheduler_has_it_is_not_pushed_any_more() {
     assert_eq!((owner.stats().events, scheduler.len()), (7, 0));
     let turn = owner.turn(&mut program, &mut scheduler, &mut Greedy).unwrap();
     assert_eq!(turn, Turn::Idle(None));
+}
+
+/// Robs like [`Greedy`], and tells the events at the victim that it saw beside the first offer.
+struct Witness(mpsc::Sender<u64>);
+
+impl Stealer for Witness {
+    fn plan(&mut self, thief: CoreId, view: &impl LoadView) -> Option<Theft> {
+        let theft = Greedy.plan(thief, view)?;
+        let Load { events, .. } = view.load(theft.victim);
+        // Nobody listens once the test is over.
+        let _ = self.0.send(events);
+        Some(theft)
+    }
+}
+
+/// A driver that waits for a call, and lets the caller go on only when the core has looked around.
+struct Sleeper {
+    calls: mpsc::Receiver<()>,
+    caller: mpsc::Sender<()>,
+    seen: Arc<Mutex<mpsc::Receiver<u64>>>,
+    loads: Arc<Mutex<Vec<u64>>>,
+    parked: mpsc::Sender<()>,
+}
+
+impl Admission for Sleeper {
+    fn admit(&mut self, _stage: StageId, wanted: usize) -> usize {
+        wanted
+    }
+}
+
+impl Handler for Sleeper {
+    type Event = u32;
+    type State = ();
+    fn run(&mut self, cx: &mut Context<'_, u32, ()>, _: &mut (), _: u32) {
+        cx.close();
+    }
+}
+
+impl Driver for Sleeper {
+    type Event = u32;
+    type State = ();
+
+    fn poll(&mut self, _: &mut impl EventSink<u32, ()>, wait: Wait) -> io::Result<usize> {
+        if wait != Wait::No {
+            let _ = self.parked.send(());
+            let _ = self.calls.recv();
+        }
+        Ok(0)
+    }
+
+    fn waker(&self) -> Waker {
+        let (caller, seen, loads) = (self.caller.clone(), self.seen.clone(), self.loads.clone());
+        Waker::new(move || {
+            let _ = caller.send(());
+            if let Ok(events) = seen.lock().unwrap().recv_timeout(Duration::from_secs(1)) {
+                loads.lock().unwrap().push(events);
+            }
+        })
+    }
+}
+
+#[test]
+fn thief_that_is_woken_finds_the_load_beside_the_offer() {
+    let config = Config {
+        steal_cost: Cost::fixed(1),
+        wake_cost: Cost::fixed(1),
+        ..Config::new(2, stages())
+    };
+    let (control, mut owner, thief) = machine(config);
+    let (caller, calls) = mpsc::channel();
+    let (told, seen) = mpsc::channel();
+    let (parked, has_parked) = mpsc::channel();
+    let loads = Arc::new(Mutex::new(Vec::new()));
+    let mut sleeper =
+        Sleeper { calls, caller, seen: Arc::new(Mutex::new(seen)), loads: loads.clone(), parked };
+    let mut program = Program::new(|cx: &mut Context<'_, u32, ()>, _: &mut (), _| cx.close());
+    let mut scheduler = StageBatch::new(&stages());
+    thread::scope(|scope| {
+        scope.spawn(|| thief.run(&mut sleeper, StageBatch::new(&stages()), &mut Witness(told)));
+        has_parked.recv().unwrap();
+        for color in (0..4).map(|n| Color(2 * n)) {
+            control.open(color, ()).unwrap();
+            control.post(color, A, 0).unwrap();
+        }
+        owner.turn(&mut program, &mut scheduler, &mut Greedy).unwrap();
+        control.stop();
+        while owner.turn(&mut program, &mut scheduler, &mut Greedy).unwrap() != Turn::Over {}
+    });
+    assert_eq!(loads.lock().unwrap().first(), Some(&4));
 }
