@@ -449,6 +449,11 @@ impl<E: Send, S: Send> Desk<E, S> {
         homed
     }
 
+    /// Stolen colors that are here.
+    pub(crate) fn held(&self) -> u64 {
+        (self.colors.len() as u64).saturating_sub(self.stats.colors)
+    }
+
     /// Moves what has become ready into the scheduler.
     #[inline]
     pub(crate) fn push_fresh(&mut self, scheduler: &mut impl Scheduler) {

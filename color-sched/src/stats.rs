@@ -13,6 +13,8 @@ pub struct CoreStats {
     pub parks: u64,
     /// Elections in which everything that waited was refused.
     pub refusals: u64,
+    /// Stolen colors that were held here in the last of those, those with nothing to run too; 0 once something has run.
+    pub refused_stolen: u64,
     /// Colors that are open and have their home here.
     pub colors: u64,
     /// Events sent to other cores.

@@ -231,7 +231,8 @@ impl<E: Send, S: Send> Core<E, S> {
             return Wait::No;
         }
         self.desk.now = self.desk.hub.clock.now();
-        if self.spin.goes_on(self.desk.now, &self.desk) || !may_wait {
+        let may_look = scheduler.is_empty();
+        if (may_look && self.spin.goes_on(self.desk.now, &self.desk)) || !may_wait {
             self.steal(scheduler, stealer);
             return Wait::No;
         }
@@ -336,9 +337,7 @@ impl<E: Send, S: Send> Core<E, S> {
             spent_ns += ns;
             self.settle(program, scheduler);
             self.desk.wake_touched();
-            if ran > 0 {
-                scheduler.permits_returned();
-            }
+            scheduler.permits_returned();
         }
         self.note_refusal(is_refused, events > 0);
         events > 0
@@ -408,18 +407,21 @@ impl<E: Send, S: Send> Core<E, S> {
     fn note_refusal(&mut self, is_refused: bool, has_run: bool) {
         if has_run {
             self.retry_ns = RETRY_NS.0;
+            self.desk.stats.refused_stolen = 0;
         }
         self.retry_at = is_refused.then_some(self.desk.now.saturating_add(self.retry_ns));
         if is_refused {
             self.desk.stats.refusals += 1;
+            self.desk.stats.refused_stolen = self.desk.held();
             self.retry_ns = (self.retry_ns * 2).min(RETRY_NS.1);
         }
     }
 
-    /// Plans a theft and makes it. True if a color was stolen.
+    /// Plans a theft and makes it. True if a color was stolen. A core whose work was refused would only gather more that
+    /// it cannot run.
     fn steal<T: Stealer>(&mut self, scheduler: &mut impl Scheduler, stealer: &mut T) -> bool {
         let hub = Arc::clone(&self.desk.hub);
-        if self.desk.offers.is_none() || hub.is_stopping() {
+        if self.desk.offers.is_none() || hub.is_stopping() || !scheduler.is_empty() {
             return false;
         }
         let id = self.desk.id;

@@ -245,6 +245,48 @@ fn scheduler_that_elects_nonsense_runs_every_event_once() {
     assert_eq!(*ran.lock().unwrap(), [0, 1, 2]);
 }
 
+/// Elects what has gone, as many times as it says, and counts how often permits came back.
+struct Late {
+    left: u64,
+    returns: u64,
+}
+
+impl Scheduler for Late {
+    fn push(&mut self, _ready: Ready) {}
+
+    fn elect(
+        &mut self,
+        _admission: &mut dyn Admission,
+        _limit: usize,
+        batch: &mut Vec<Ready>,
+    ) -> Option<StageId> {
+        self.left = self.left.checked_sub(1)?;
+        batch.push(Ready { color: Color(1), stage: WORK, slot: Slot(0) });
+        Some(WORK)
+    }
+
+    fn take_color(&mut self, _color: Color, _slot: Slot) -> Option<Ready> {
+        None
+    }
+
+    fn len(&self) -> usize {
+        self.left as usize
+    }
+
+    fn permits_returned(&mut self) {
+        self.returns += 1;
+    }
+}
+
+#[test]
+fn permits_come_back_after_a_batch_of_which_nothing_was_left_to_run() {
+    let (_control, mut cores) = machine(1);
+    let mut program = Program::new(|_: &mut Context<'_, u64, u64>, _: &mut u64, _| {});
+    let mut late = Late { left: 3, returns: 0 };
+    cores[0].turn(&mut program, &mut late, &mut NoSteal).unwrap();
+    assert_eq!((program.batch_ends.len(), late.returns), (3, 4), "once a poll, once a batch");
+}
+
 /// A driver that fails.
 struct Broken;
 

@@ -154,3 +154,31 @@ fn thief_that_is_woken_finds_the_load_beside_the_offer() {
     });
     assert_eq!(loads.lock().unwrap().first(), Some(&4));
 }
+
+#[test]
+fn core_whose_work_is_all_refused_does_not_steal_more() {
+    let stages = || vec![StageInfo::new("long").cost(Cost::fixed(50_000)).allocates()];
+    let config = Config { steal_cost: Cost::fixed(1), ..Config::new(2, stages()) };
+    let (control, mut owner, mut thief) = machine(config);
+    for color in (0..8).map(|n| Color(2 * n)) {
+        control.open(color, ()).unwrap();
+        control.post(color, A, 0).unwrap();
+    }
+    let refusing = || {
+        let mut program = Program::new(|_: &mut Context<'_, u32, ()>, _: &mut (), _| {});
+        program.grants = Box::new(|_, _| 0);
+        program
+    };
+    let (mut program, mut away_program) = (refusing(), refusing());
+    let (mut scheduler, mut away_scheduler) =
+        (StageBatch::new(&stages()), StageBatch::new(&stages()));
+    owner.turn(&mut program, &mut scheduler, &mut Greedy).unwrap();
+    for _ in 0..5 {
+        thief.turn(&mut away_program, &mut away_scheduler, &mut Greedy).unwrap();
+    }
+    let stats = thief.stats();
+    assert_eq!((stats.thefts, stats.refused_stolen), (1, 1));
+    away_program.grants = Box::new(|_, wanted| wanted);
+    thief.turn(&mut away_program, &mut away_scheduler, &mut Greedy).unwrap();
+    assert_eq!((thief.stats().events, thief.stats().refused_stolen), (1, 0));
+}
