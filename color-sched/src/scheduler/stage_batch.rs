@@ -8,7 +8,7 @@ use crate::admission::Admission;
 use crate::elect::Election;
 use crate::event::{Color, Ready, Slot, StageId};
 use crate::links::Lists;
-use crate::machine::StageInfo;
+use crate::machine::{MAX_STAGES, StageInfo};
 
 /// Tasks in a batch, unless set otherwise: a stage's code is fetched once for so many.
 const BATCH_LIMIT: usize = 64;
@@ -20,10 +20,12 @@ pub struct StageBatch {
     election: Election,
     infos: Vec<StageInfo>,
     batch_limit: usize,
+    /// The last list.
+    last: usize,
 }
 
 impl StageBatch {
-    /// A scheduler for these stages.
+    /// A scheduler for these stages. Another stage counts as one that does not allocate, and its colors run one by one.
     #[must_use]
     pub fn new(stages: &[StageInfo]) -> Self {
         Self::with_limit(stages.to_vec(), BATCH_LIMIT)
@@ -37,21 +39,32 @@ impl StageBatch {
     }
 
     fn with_limit(mut infos: Vec<StageInfo>, batch_limit: usize) -> Self {
-        if infos.is_empty() {
-            infos.push(StageInfo::new("any"));
-        }
+        infos.truncate(MAX_STAGES);
         let flow = |info: &StageInfo| if info.flow == 0 { batch_limit } else { info.flow };
         let flow = |info: &StageInfo| u32::try_from(flow(info)).unwrap_or(u32::MAX);
-        let election = Election::new(infos.iter().map(|info| (info.weight, flow(info))));
-        Self { lists: Lists::new(infos.len()), election, infos, batch_limit }
+        // One list more, for the stages that this scheduler was not told of; a machine has none if it was told of so many.
+        let lists = (infos.len() + 1).min(MAX_STAGES);
+        let known = infos.iter().map(|info| (info.weight, flow(info)));
+        let election = Election::new(known.chain([(1, 1)]).take(lists));
+        Self { lists: Lists::new(lists), election, infos, batch_limit, last: lists - 1 }
+    }
+}
+
+impl StageBatch {
+    /// Takes one color of the stages that this scheduler was not told of.
+    #[cold]
+    fn elect_stranger(&mut self, batch: &mut Vec<Ready>) -> Option<StageId> {
+        let ready = self.lists.pop_front(self.last)?;
+        self.election.granted(self.last, self.lists.count(self.last));
+        batch.push(ready);
+        Some(ready.stage)
     }
 }
 
 impl Scheduler for StageBatch {
     #[inline]
     fn push(&mut self, ready: Ready) {
-        // A stage that this scheduler was not told of waits with the last one: nothing is lost.
-        let stage = ready.stage.index().min(self.infos.len() - 1);
+        let stage = ready.stage.index().min(self.last);
         self.lists.push_back(stage, ready);
         self.election.set_waiting(stage, self.lists.count(stage));
     }
@@ -65,9 +78,10 @@ impl Scheduler for StageBatch {
     ) -> Option<StageId> {
         loop {
             let stage = self.election.elect()?;
+            let Some(info) = self.infos.get(stage) else { return self.elect_stranger(batch) };
             let id = StageId(stage as u16);
             let wanted = self.lists.count(stage).min(limit).min(self.batch_limit);
-            let granted = match self.infos[stage].allocates {
+            let granted = match info.allocates {
                 true => admission.admit(id, wanted).min(wanted),
                 false => wanted,
             };

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use color_sched::{
-    Admission, Color, ColorQueues, Fifo, Ready, Scheduler, Slot, StageBatch, StageId, StageInfo,
+    Admission, Color, ColorQueues, Fifo, MAX_STAGES, Ready, Scheduler, Slot, StageBatch, StageId,
+    StageInfo,
 };
 use proptest::prelude::*;
 
@@ -185,9 +186,33 @@ fn color_runs_ten_events_and_then_goes_behind_the_others() {
 }
 
 #[test]
-fn stage_beyond_those_that_were_told_waits_with_the_last() {
-    for mut scheduler in all() {
-        scheduler.push(ready(1, STAGES + 5));
-        assert_eq!(elect(&mut scheduler).1, [1]);
+fn stages_beyond_those_that_were_told_run_one_by_one_under_their_own_ids() {
+    let told = [StageInfo::new("only").allocates()];
+    let schedulers: Vec<Box<dyn Scheduler>> = vec![
+        Box::new(Fifo::new(&told)),
+        Box::new(StageBatch::new(&told)),
+        Box::new(StageBatch::new(&[])),
+        Box::new(ColorQueues::new(&told)),
+    ];
+    for mut scheduler in schedulers {
+        scheduler.push(ready(1, 5));
+        scheduler.push(ready(2, 6));
+        assert_eq!(scheduler.take_color(ready(1, 5).color, Slot(1)), Some(ready(1, 5)));
+        scheduler.push(ready(1, 5));
+        let mut never = |_: StageId, _: usize| -> usize { panic!("another stage was asked about") };
+        assert_eq!(elect_with(&mut scheduler, &mut never), (Some(StageId(6)), vec![2]));
+        assert_eq!(elect_with(&mut scheduler, &mut never), (Some(StageId(5)), vec![1]));
+        assert_eq!((elect(&mut scheduler), scheduler.len()), ((None, vec![]), 0));
     }
+}
+
+#[test]
+fn as_many_stages_as_a_machine_can_have_are_told_apart() {
+    let mut scheduler = StageBatch::new(&vec![StageInfo::new("one of many"); MAX_STAGES]);
+    let last = MAX_STAGES as u16 - 1;
+    for color in 0..3 {
+        scheduler.push(ready(color, last - color as u16));
+    }
+    let order: Vec<_> = (0..3).map(|_| elect(&mut scheduler).0).collect();
+    assert_eq!(order, [last - 2, last - 1, last].map(|stage| Some(StageId(stage))));
 }
