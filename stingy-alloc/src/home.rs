@@ -121,11 +121,11 @@ impl Home {
     #[cold]
     unsafe fn send_back(home: NonNull<Self>, index: u32) {
         let mut wake = None;
-        // SAFETY: alive by (2) until the push has happened; nothing is read through it afterwards.
-        let pushed = unsafe { home.as_ref() }
-            .remote
-            // SAFETY: alive by (2), as this runs before the push.
-            .push(index, || wake = unsafe { home.as_ref() }.wake.clone());
+        // SAFETY: alive by (2), as this runs before the push.
+        let fetch = || wake = unsafe { &(*home.as_ptr()).wake }.clone();
+        // SAFETY: alive by (2) until the push has happened, and nothing is borrowed here that would
+        // have to last beyond it; the slot is the caller's, as promised.
+        let pushed = unsafe { Remote::push(&raw const (*home.as_ptr()).remote, index, fetch) };
         match pushed {
             Pushed::HomeHungry => {
                 if let Some(wake) = wake {
@@ -149,7 +149,8 @@ impl Home {
         this.owner.store(thread::NOBODY, Ordering::Relaxed);
         this.drain();
         let live = this.pools.live();
-        if this.remote.close(live) {
+        // SAFETY: alive until closed; `this` is not used after it, nor `home` unless nobody else can.
+        if unsafe { Remote::close(&raw const (*home.as_ptr()).remote, live) } {
             // SAFETY: no slot is out, so by (1) it is ours to free.
             unsafe { Self::take_down(home) };
         }

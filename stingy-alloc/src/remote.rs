@@ -81,12 +81,20 @@ impl<O: Orders> Remote<O> {
 
     /// Frees slot `index` from another thread. `hungry` may run before the push when the owner is
     /// hungry: what is needed to wake it has to be fetched then, as after the push the owner may take
-    /// the stack down.
-    pub(crate) fn push(&self, index: u32, mut hungry: impl FnMut()) -> Pushed {
-        let mut seen = self.word.load(O::SEE_CLOSED);
+    /// the stack down. Hence also the pointer: a `&self` would have to stay good until the return.
+    ///
+    /// # Safety
+    /// `this` points to a living stack, and the slot is out and the caller's to free, which keeps the
+    /// stack alive until the push.
+    pub(crate) unsafe fn push(this: *const Self, index: u32, mut hungry: impl FnMut()) -> Pushed {
+        // SAFETY: alive, as promised. Another thread may free it once the exchange or the subtraction
+        // below has happened, and nothing borrowed is used after that: only these two atomics are
+        // borrowed over it, which a shared borrow allows for the bytes of an atomic.
+        let (word, orphans) = unsafe { (&(*this).word, &(*this).orphans) };
+        let mut seen = word.load(O::SEE_CLOSED);
         loop {
             if seen == CLOSED {
-                return match self.orphans.fetch_sub(1, O::ORPHAN) {
+                return match orphans.fetch_sub(1, O::ORPHAN) {
                     1 => Pushed::Last,
                     _ => Pushed::Orphan,
                 };
@@ -94,9 +102,11 @@ impl<O: Orders> Remote<O> {
             if seen == HUNGRY {
                 hungry();
             }
-            self.below[index as usize].store(head(seen), Ordering::Relaxed);
+            // SAFETY: alive, as the push has not happened yet; the borrow ends with the store.
+            let below = unsafe { &(&(*this).below)[index as usize] };
+            below.store(head(seen), Ordering::Relaxed);
             let next = pack(index, len(seen) + 1);
-            match self.word.compare_exchange_weak(seen, next, O::PUSH, O::SEE_CLOSED) {
+            match word.compare_exchange_weak(seen, next, O::PUSH, O::SEE_CLOSED) {
                 Ok(HUNGRY) => return Pushed::HomeHungry,
                 Ok(_) => return Pushed::Home,
                 Err(now) => seen = now,
@@ -125,12 +135,19 @@ impl<O: Orders> Remote<O> {
     }
 
     /// Owner only, once, as its last act: of `live` slots some are on the stack, the others come
-    /// as orphans. True if none is out, so that the caller takes the memory down.
-    pub(crate) fn close(&self, live: u32) -> bool {
+    /// as orphans. True if none is out, so that the caller takes the memory down. Else the last
+    /// orphan does, maybe before this returns; so no `&self` here either.
+    ///
+    /// # Safety
+    /// `this` points to a living stack, which is not used again by the caller unless this is true.
+    pub(crate) unsafe fn close(this: *const Self, live: u32) -> bool {
+        // SAFETY: alive, as promised; while slots that came home are not subtracted from `orphans`,
+        // nobody frees it. As in `push`, only atomics are borrowed over the steps that may end it.
+        let (word, orphans) = unsafe { (&(*this).word, &(*this).orphans) };
         // Published by the swap below.
-        self.orphans.store(live, Ordering::Relaxed);
-        let home = len(self.word.swap(CLOSED, O::CLOSE));
-        live == 0 || (home > 0 && self.orphans.fetch_sub(home, O::ORPHAN) == home)
+        orphans.store(live, Ordering::Relaxed);
+        let home = len(word.swap(CLOSED, O::CLOSE));
+        live == 0 || (home > 0 && orphans.fetch_sub(home, O::ORPHAN) == home)
     }
 
     fn walk(&self, word: u64, mut take: impl FnMut(u32)) -> u32 {

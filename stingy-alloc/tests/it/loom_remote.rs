@@ -41,7 +41,8 @@ impl<O: Orders> World<O> {
     fn free(&self, slot: u32) {
         self.write(slot);
         let mut hungry = false;
-        match self.remote.push(slot, || hungry = true) {
+        // SAFETY: the world outlives its threads, and each frees a slot of its own once.
+        match unsafe { Remote::push(&self.remote, slot, || hungry = true) } {
             Pushed::HomeHungry => {
                 assert!(hungry, "nothing was fetched to wake the owner with");
                 self.woken.fetch_add(1, Ordering::Relaxed);
@@ -99,7 +100,8 @@ fn an_owner_that_goes_while_slots_are_out<O: Orders + 'static>() {
         let live = 2 - world.drain();
         // SAFETY: only the owner, until it has closed.
         world.owners.with_mut(|bytes| unsafe { *bytes += 1 });
-        if world.remote.close(live) {
+        // SAFETY: the world outlives this.
+        if unsafe { Remote::close(&world.remote, live) } {
             world.take_down();
         }
         for other in others {
