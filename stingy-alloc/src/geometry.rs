@@ -3,10 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::layout::LINE;
 use crate::sys;
 
 /// Caches beyond this are taken for a misread figure rather than a cache.
 pub(crate) const LARGEST_CACHE: usize = 256 << 20;
+
+/// Bytes of the shortest line that a slab can be laid out for.
+const SHORTEST_LINE: usize = 16;
 
 /// The shape of the cache that a slab is laid out for, normally the L2 of one core.
 ///
@@ -61,6 +65,16 @@ pub enum GeometryError {
         /// Sets, as reported or as they follow from the other three.
         sets: usize,
     },
+    /// Objects are kept apart by lines of 64 bytes, so that longer ones would be shared, and the
+    /// start-up check writes a word into each line.
+    #[error(
+        "lines of {line} bytes; slabs are laid out for lines of 16 to 64 bytes, so pass \
+         Geometry::new with such a line, or use another allocator on this machine"
+    )]
+    Line {
+        /// Bytes of a line.
+        line: usize,
+    },
     /// `k` has to leave the cache at least one way and to take at least one.
     #[error("k = {k} of {ways} ways; choose 1 to {ways}")]
     K {
@@ -74,7 +88,8 @@ pub enum GeometryError {
 impl Geometry {
     /// A geometry from known figures, with `k` at three quarters of the ways.
     ///
-    /// Sets and line must be powers of two, as an address selects its set by its bits.
+    /// Sets and line must be powers of two, as an address selects its set by its bits; a line has 16
+    /// to 64 bytes.
     pub fn new(size: usize, ways: usize, line: usize) -> Result<Self, GeometryError> {
         let geometry = Self { size, ways, line, k: (ways / 4 * 3 + ways % 4 * 3 / 4).max(1) };
         geometry.check()?;
@@ -152,6 +167,9 @@ impl Geometry {
             && sets.checked_mul(ways).and_then(|lines| lines.checked_mul(line)) == Some(size);
         if !adds_up {
             return Err(GeometryError::Inconsistent { size, ways, line, sets });
+        }
+        if !(SHORTEST_LINE..=LINE).contains(&line) {
+            return Err(GeometryError::Line { line });
         }
         if k == 0 || k > ways {
             return Err(GeometryError::K { k, ways });

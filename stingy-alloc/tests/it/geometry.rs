@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use stingy_alloc::{Geometry, GeometryError};
+use stingy_alloc::{Backing, Geometry, GeometryError, MemoryMap, Options, Slab};
 
 fn cache(root: &Path, index: usize, files: [(&str, &str); 6]) {
     let dir = root.join(format!("cpu0/cache/index{index}"));
@@ -97,6 +97,27 @@ fn absurd_public_fields_panic_nowhere() {
     for n in [0, 1, 3, usize::MAX] {
         let geometry = Geometry { size: n, ways: n, line: n, k: n };
         let _ = (geometry.way_bytes(), geometry.sets(), geometry.slab_bytes());
-        assert!(Geometry::new(n, n, n).is_err() || n == 1);
+        assert!(Geometry::new(n, n, n).is_err());
     }
+}
+
+#[test]
+fn lines_that_a_slab_cannot_be_laid_out_for_are_refused() {
+    for line in [1, 2, 4, 8, 128, 256] {
+        let error = Geometry::new(1024, 2, line).unwrap_err();
+        assert!(matches!(error, GeometryError::Line { line: n } if n == line), "{error}");
+        assert!(error.to_string().contains("16 to 64"), "{error}");
+        assert!(matches!(l2("512K", "8", &line.to_string(), "1"), Err(GeometryError::Line { .. })));
+    }
+    for line in [16, 32, 64] {
+        let geometry = Geometry::new(1024, 2, line).unwrap();
+        let map = MemoryMap::builder().geometry(geometry).site("s", 64, 4).build().unwrap();
+        let backing = Backing::Pages;
+        let options = Options { geometry: Some(geometry), backing, ..Options::default() };
+        assert!(Slab::new(&map, options).is_ok(), "{line}");
+    }
+    let geometry = Geometry { size: 1024, ways: 2, line: 1, k: 1 };
+    let options = Options { geometry: Some(geometry), ..Options::default() };
+    let map = MemoryMap::builder().site("s", 64, 4).build().unwrap();
+    assert!(Slab::new(&map, options).is_err(), "public fields are checked too");
 }
