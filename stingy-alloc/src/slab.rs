@@ -170,8 +170,9 @@ impl Slab {
         self.outside(Reason::Escape, size)
     }
 
-    /// `len` bytes of the system allocator for an object of `site` that is larger than the map has it.
-    /// Counted as [`Reason::SizeGuard`].
+    /// `len` bytes of the system allocator for an object of a site that is larger than the map has it.
+    /// Counted as [`Reason::SizeGuard`], for the slab as a whole. The site is not looked at: neither
+    /// its size, nor its [`guard`](crate::SiteSpec::guard), nor whether the map has it.
     pub fn oversize(&self, _site: SiteId, len: usize) -> Slot {
         self.outside(Reason::SizeGuard, len)
     }

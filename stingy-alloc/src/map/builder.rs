@@ -44,13 +44,13 @@ impl MapBuilder {
         self
     }
 
-    /// Bytes kept for a stack at the bottom of the slab.
+    /// Bytes left free for a stack at the bottom of the slab; see [`StackSpec`](crate::StackSpec).
     pub fn stack(mut self, bytes: usize) -> Self {
         self.section.stack.bytes = bytes;
         self
     }
 
-    /// A global object.
+    /// A global object, whose bytes are left free if it is final; see [`GlobalKind`].
     pub fn global(mut self, size: usize, kind: GlobalKind) -> Self {
         match u16::try_from(self.section.globals.len()) {
             Ok(id) => self.section.globals.push(GlobalSpec { id, size, kind }),

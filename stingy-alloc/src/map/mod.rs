@@ -53,7 +53,8 @@ pub struct SiteSpec {
     pub cap: u32,
     /// The slot pool that it takes its objects from.
     pub region: RegionId,
-    /// Whether a caller may ask for more than `size`, which then goes to the default allocator.
+    /// Whether a caller may ask for more than `size`, which then goes to the default allocator. Kept
+    /// for the program and for readers of a map: a slab does not look at it.
     pub guard: bool,
 }
 
@@ -83,10 +84,11 @@ pub struct StageSpec {
     pub weight: u32,
 }
 
-/// Whether a global object keeps its place in the slab.
+/// Whether room is left in the slab for a global object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GlobalKind {
-    /// It lives in the slab.
+    /// Its bytes in the slab are left free. Nothing is put there and nothing hands them out: they
+    /// only keep that much of the cache from the regions.
     Final,
     /// It lives outside and takes no slab memory.
     Temporary,
@@ -99,14 +101,15 @@ pub struct GlobalSpec {
     pub id: u16,
     /// Its bytes.
     pub size: usize,
-    /// Whether it lives in the slab.
+    /// Whether the slab leaves its bytes free.
     pub kind: GlobalKind,
 }
 
-/// The part of the slab kept for a stack.
+/// The part of the slab left free on account of a stack. No stack is put there: the bytes only keep
+/// that much of the cache from the regions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StackSpec {
-    /// Bytes reserved at the bottom of the slab.
+    /// Bytes left free at the bottom of the slab.
     pub bytes: usize,
     /// Depths around which the paths of the program cluster; for the reader of a map.
     pub clusters: Vec<usize>,
