@@ -174,6 +174,9 @@ impl<E: Send, S: Send> Core<E, S> {
         self.desk.fire_timers();
         self.settle(program, scheduler);
         self.tell_to_stop(program, scheduler);
+        if !scheduler.is_empty() {
+            self.leave_search();
+        }
         let has_run = self.run_batches(program, scheduler);
         self.desk.wake_touched();
         if self.desk.now >= self.publish_at {
@@ -212,6 +215,13 @@ impl<E: Send, S: Send> Core<E, S> {
         !has_ready && self.desk.fresh.is_empty() && self.inbox.is_empty()
     }
 
+    /// There is something to run: others are not to count on this core to find what they offer.
+    fn leave_search(&mut self) {
+        if self.spin.found() {
+            self.desk.hub.station(self.desk.id).parker.rise();
+        }
+    }
+
     /// How long the next poll may wait. Announces the wait; [`Self::after_poll`] ends it.
     fn before_poll<P, T>(
         &mut self,
@@ -225,9 +235,7 @@ impl<E: Send, S: Send> Core<E, S> {
         T: Stealer,
     {
         if !self.is_idle(scheduler) {
-            if self.spin.found() {
-                self.desk.hub.station(self.desk.id).parker.rise();
-            }
+            self.leave_search();
             return Wait::No;
         }
         self.desk.now = self.desk.hub.clock.now();

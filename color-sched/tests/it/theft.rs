@@ -6,9 +6,9 @@ use std::time::Duration;
 use std::{io, thread};
 
 use color_sched::{
-    Admission, Color, Config, Context, Control, Core, CoreId, Cost, Driver, EventSink, Handler,
-    Load, LoadView, Machine, Scheduler, StageBatch, StageId, StageInfo, Stealer, Theft, Turn, Wait,
-    Waker,
+    Admission, Clock, Color, Config, Context, Control, Core, CoreId, Cost, Driver, EventSink,
+    Handler, Load, LoadView, Machine, Scheduler, StageBatch, StageId, StageInfo, Stealer, Theft,
+    Turn, Wait, Waker,
 };
 
 use crate::program::Program;
@@ -79,13 +79,29 @@ impl Stealer for Witness {
     }
 }
 
-/// A driver that waits for a call, and lets the caller go on only when the core has looked around.
+/// A core that tells of each of its polls, and sleeps until it is called.
 struct Sleeper {
+    polls: mpsc::Sender<Wait>,
     calls: mpsc::Receiver<()>,
-    caller: mpsc::Sender<()>,
-    seen: Arc<Mutex<mpsc::Receiver<u64>>>,
-    loads: Arc<Mutex<Vec<u64>>>,
-    parked: mpsc::Sender<()>,
+    waker: Waker,
+    work: Box<dyn FnMut() + Send>,
+}
+
+impl Sleeper {
+    /// The core, and what it tells; `on_call` runs at its caller once it has been called.
+    fn new(
+        on_call: impl Fn() + Send + Sync + 'static,
+        work: impl FnMut() + Send + 'static,
+    ) -> (Self, mpsc::Receiver<Wait>) {
+        let (polls, told) = mpsc::channel();
+        let (caller, calls) = mpsc::channel();
+        let waker = Waker::new(move || {
+            // It may have ended meanwhile.
+            let _ = caller.send(());
+            on_call();
+        });
+        (Self { polls, calls, waker, work: Box::new(work) }, told)
+    }
 }
 
 impl Admission for Sleeper {
@@ -97,7 +113,9 @@ impl Admission for Sleeper {
 impl Handler for Sleeper {
     type Event = u32;
     type State = ();
+
     fn run(&mut self, cx: &mut Context<'_, u32, ()>, _: &mut (), _: u32) {
+        (self.work)();
         cx.close();
     }
 }
@@ -107,43 +125,37 @@ impl Driver for Sleeper {
     type State = ();
 
     fn poll(&mut self, _: &mut impl EventSink<u32, ()>, wait: Wait) -> io::Result<usize> {
+        // The test need not listen to the end.
+        let _ = self.polls.send(wait);
         if wait != Wait::No {
-            let _ = self.parked.send(());
             let _ = self.calls.recv();
         }
         Ok(0)
     }
 
     fn waker(&self) -> Waker {
-        let (caller, seen, loads) = (self.caller.clone(), self.seen.clone(), self.loads.clone());
-        Waker::new(move || {
-            let _ = caller.send(());
-            if let Ok(events) = seen.lock().unwrap().recv_timeout(Duration::from_secs(1)) {
-                loads.lock().unwrap().push(events);
-            }
-        })
+        self.waker.clone()
     }
 }
 
 #[test]
 fn thief_that_is_woken_finds_the_load_beside_the_offer() {
-    let config = Config {
-        steal_cost: Cost::fixed(1),
-        wake_cost: Cost::fixed(1),
-        ..Config::new(2, stages())
-    };
+    let costs = (Cost::fixed(1), Cost::fixed(1));
+    let config = Config { steal_cost: costs.0, wake_cost: costs.1, ..Config::new(2, stages()) };
     let (control, mut owner, thief) = machine(config);
-    let (caller, calls) = mpsc::channel();
-    let (told, seen) = mpsc::channel();
-    let (parked, has_parked) = mpsc::channel();
-    let loads = Arc::new(Mutex::new(Vec::new()));
-    let mut sleeper =
-        Sleeper { calls, caller, seen: Arc::new(Mutex::new(seen)), loads: loads.clone(), parked };
+    let (witness, seen) = mpsc::channel();
+    let (seen, loads) = (Mutex::new(seen), Arc::new(Mutex::new(Vec::new())));
+    let noted = Arc::clone(&loads);
+    let look = move || {
+        let load = seen.lock().unwrap().recv_timeout(Duration::from_secs(1));
+        noted.lock().unwrap().extend(load);
+    };
+    let (mut sleeper, polls) = Sleeper::new(look, || {});
     let mut program = Program::new(|cx: &mut Context<'_, u32, ()>, _: &mut (), _| cx.close());
     let mut scheduler = StageBatch::new(&stages());
     thread::scope(|scope| {
-        scope.spawn(|| thief.run(&mut sleeper, StageBatch::new(&stages()), &mut Witness(told)));
-        has_parked.recv().unwrap();
+        scope.spawn(|| thief.run(&mut sleeper, StageBatch::new(&stages()), &mut Witness(witness)));
+        assert_eq!(polls.recv(), Ok(Wait::Forever));
         for color in (0..4).map(|n| Color(2 * n)) {
             control.open(color, ()).unwrap();
             control.post(color, A, 0).unwrap();
@@ -153,6 +165,70 @@ fn thief_that_is_woken_finds_the_load_beside_the_offer() {
         while owner.turn(&mut program, &mut scheduler, &mut Greedy).unwrap() != Turn::Over {}
     });
     assert_eq!(loads.lock().unwrap().first(), Some(&4));
+}
+
+#[test]
+fn core_that_runs_what_it_stole_is_not_counted_on_to_find_more() {
+    const LONG: Duration = Duration::from_secs(5);
+    let config = Config {
+        steal_cost: Cost::fixed(1),
+        wake_cost: Cost::fixed(1),
+        clock: Clock::Manual(Arc::default()),
+        ..Config::new(3, stages())
+    };
+    let (control, mut cores) = Machine::new(config).unwrap();
+    let (third, thief, mut owner) = (cores.remove(2), cores.remove(1), cores.remove(0));
+    let (began, has_begun) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let (mut thief_program, thief_polls) = Sleeper::new(
+        || {},
+        move || {
+            // Ends when the owner's side does, whatever that has found.
+            let _ = began.send(());
+            let _ = released.recv_timeout(LONG);
+        },
+    );
+    let calls = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&calls);
+    let call = move || {
+        count.fetch_add(1, Ordering::Relaxed);
+    };
+    let (mut third_program, third_polls) = Sleeper::new(call, || {});
+    let mut seen = Vec::new();
+    let (tell, told) = mpsc::channel();
+    let (first_release, release) = (release.clone(), release);
+    let mut scheduler = StageBatch::new(&stages());
+    let calls_while_it_ran = thread::scope(|scope| {
+        scope.spawn(|| thief.run(&mut thief_program, StageBatch::new(&stages()), &mut Greedy));
+        scope.spawn(|| third.run(&mut third_program, StageBatch::new(&stages()), &mut Greedy));
+        assert_eq!(thief_polls.recv(), Ok(Wait::Forever));
+        assert_eq!(third_polls.recv(), Ok(Wait::Forever));
+        control.open(Color(1), ()).unwrap();
+        first_release.send(()).unwrap();
+        control.post(Color(1), A, 0).unwrap();
+        // What brought the thief out of its first sleep was not stolen; since then it searches.
+        has_begun.recv().unwrap();
+        while thief_polls.try_recv().is_ok() {}
+        assert_eq!(thief_polls.recv(), Ok(Wait::No));
+        let mut program = Program::new(move |cx: &mut Context<'_, u32, ()>, _: &mut (), _| {
+            match seen.len() {
+                0 => has_begun.recv_timeout(LONG).unwrap(),
+                1 => tell.send(calls.load(Ordering::Relaxed)).unwrap(),
+                _ => drop(release.send(())),
+            }
+            seen.push(cx.color());
+            cx.close();
+        });
+        for color in (0..20).map(|n| Color(3 * n)) {
+            control.open(color, ()).unwrap();
+            control.post(color, A, 0).unwrap();
+        }
+        owner.turn(&mut program, &mut scheduler, &mut Greedy).unwrap();
+        control.stop();
+        while owner.turn(&mut program, &mut scheduler, &mut Greedy).unwrap() != Turn::Over {}
+        told.try_recv()
+    });
+    assert_eq!(calls_while_it_ran, Ok(1));
 }
 
 #[test]
