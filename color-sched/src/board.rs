@@ -143,6 +143,9 @@ impl<T: Send> Board<T> {
     }
 
     /// Takes `color` out of `slot` on behalf of `thief`, if it still is offered there.
+    ///
+    /// Whoever gets an item has it alone; but it may be of another color than the note said, if the owner meanwhile took it
+    /// back and offered another one in the slot. So what was taken is to be known by itself, not by the plan.
     #[must_use]
     pub fn take(&self, slot: usize, color: Color, thief: CoreId) -> Option<Box<T>> {
         let place = self.items.get(slot)?;

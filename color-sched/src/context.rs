@@ -162,7 +162,8 @@ impl<'a, E: Send, S: Send> Context<'a, E, S> {
 
     /// Keeps the color on this core until it is unpinned as often: it's neither offered to thieves nor sent home. To be
     /// called when something on this core, such as a call in flight on its ring, will post to the color; the driver's
-    /// posts then reach it without a detour by its home.
+    /// posts then reach it without a detour by its home. Away from home they may overtake what this driver posted before
+    /// the pin and is still on that detour; what it posts from one pin to its unpin stays in order.
     pub fn pin(&mut self) {
         self.head.pins += 1;
     }

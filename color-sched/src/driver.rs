@@ -45,7 +45,8 @@ pub trait EventSink<E, S> {
     /// # Errors
     /// The event comes back if its color is known not to be open, if there is no such stage, or if
     /// [`Config::queue_limit`](crate::Config::queue_limit) events of the color wait already. An event that
-    /// meets a closed color at another core goes to [`abandoned`](crate::Handler::abandoned) of that core's program.
+    /// meets a closed color, or that limit, at another core goes to [`abandoned`](crate::Handler::abandoned) of that core's
+    /// program; events on their way there are not limited.
     fn post(&mut self, color: Color, stage: StageId, event: E) -> Result<(), E>;
 
     /// The time, read from the clock at each call (some 20 ns).

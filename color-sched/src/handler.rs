@@ -29,7 +29,8 @@ pub trait Handler {
     /// here is open and it holds none: it is for the program to close them.
     fn stopping(&mut self, _local: &mut Local<'_, Self::Event, Self::State>) {}
 
-    /// An event whose color has closed. Nothing is lost silently.
+    /// An event whose color has closed, or that came from another core or from outside while
+    /// [`Config::queue_limit`](crate::Config::queue_limit) events of its color waited. Nothing is lost silently.
     fn abandoned(&mut self, _color: Color, _stage: StageId, _event: Self::Event) {}
 
     /// A color has closed: its state, told once for every color that was open. Also told of a color that was to be

@@ -17,7 +17,9 @@
 //!
 //! Events of one producer (a color, a core's driver, a thread outside) for one color run in the order in which they were
 //! posted. A stolen color is posted to by way of its home, which forwards; only what the color itself, its timers, and the
-//! driver of a core that it is [pinned](Context::pin) to post takes the short way.
+//! driver of a core that it is [pinned](Context::pin) to post takes the short way. So there is one exception to the order:
+//! what a driver posted to a stolen color before the color was pinned there may still be on the long way, and be overtaken
+//! by what the same driver posts after.
 
 mod admission;
 mod atomics;

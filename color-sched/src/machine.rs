@@ -96,7 +96,9 @@ pub struct Config {
     pub poll_events: usize,
     /// Time between two polls of the driver, as estimated, after which no further batch is begun.
     pub poll_ns: Nanos,
-    /// Events of one color that may wait; a post beyond it gets its event back.
+    /// Events of one color that may wait. A post beyond it gets its event back if the color is at the poster's core; at
+    /// another core the event goes to [`abandoned`](crate::Handler::abandoned). Events on their way between cores
+    /// are not counted, and inboxes have no bound: who posts from elsewhere, or from outside, has to limit itself.
     pub queue_limit: usize,
     /// Time at most that an idle core looks around before it waits. It does so only when stealing is on, and as
     /// long as its waits turn out shorter than a wake costs.
@@ -225,7 +227,9 @@ impl<E: Send, S: Send> Control<E, S> {
     ///
     /// # Errors
     /// The event comes back if there is no such stage, or if the home has ended. If the color is not open the event goes
-    /// to [`abandoned`](crate::Handler::abandoned) of its home's program; if the home ends just then, it is dropped.
+    /// to [`abandoned`](crate::Handler::abandoned) of its home's program, as it does there or at a thief if
+    /// [`Config::queue_limit`] events of the color wait; if the home ends just then, it is dropped. The home's inbox has no
+    /// bound: this never waits.
     pub fn post(&self, color: Color, stage: StageId, event: E) -> Result<(), E> {
         if stage.index() >= self.hub.stages() {
             return Err(event);

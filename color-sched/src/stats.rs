@@ -39,7 +39,7 @@ pub struct CoreStats {
     pub timers: u64,
     /// Handlers that panicked.
     pub panics: u64,
-    /// Events given back because their color had closed.
+    /// Events given back because their color had closed or had too many waiting.
     pub abandoned: u64,
     /// What a theft costs, as learned or as pinned, in nanoseconds.
     pub steal_cost_ns: u64,

@@ -40,7 +40,8 @@ pub trait LoadView {
     fn steal_cost_ns(&self) -> u64;
 }
 
-/// A plan: take what is offered in this slot, if it is still that color.
+/// A plan: take what is offered in this slot, if it is still that color. (Should the owner change the offer at the very
+/// moment of the theft, it may be another color that is stolen.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Theft {
     /// The core to rob.

@@ -124,7 +124,10 @@ impl<E: Send, S: Send> Core<E, S> {
         Ok(mem::take(&mut self.desk.stats))
     }
 
-    /// One turn of [`run`](Self::run), without waiting: for tests, and for loops of one's own.
+    /// One turn of [`run`](Self::run), without waiting: for tests, and for loops that take turns without pause.
+    ///
+    /// Such a core never says that it waits, so nobody wakes it: a loop that sleeps on [`Turn::Idle`] sleeps through
+    /// events from other cores and threads.
     ///
     /// # Errors
     /// As [`run`](Self::run).
