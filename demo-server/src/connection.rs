@@ -6,7 +6,6 @@ use std::sync::Arc;
 use color_sched::{CoreId, Nanos, TimerId};
 use ecem::PairId;
 use flexsc_ring::{RecvBuf, Ticket};
-use stingy_alloc::Slot;
 
 use crate::files::{FileEntry, Opening};
 use crate::http::body::Drain;
@@ -26,7 +25,6 @@ pub const BACKLOG_MAX: usize = 4 * BACKLOG_HIGH;
 /// | field | some while |
 /// |---|---|
 /// | `task` | a request has been read and its answer is not under way |
-/// | `ready` | an answer is built and waits for the one before it to be sent |
 /// | `sending` | a send of an answer is with the kernel |
 /// | `transfer` | a body is on its way in chunks |
 /// | `pair` | file and socket of the task or transfer are correlated |
@@ -38,10 +36,10 @@ pub struct Connection {
     pub input: Input,
     /// Is a receive with the kernel?
     pub receiving: Receiving,
+    /// Does an event that parses the next request wait?
+    pub parse_is_due: bool,
     /// The request that is being worked on.
     pub task: Option<Task>,
-    /// An answer that waits for the one before it.
-    pub ready: Option<Answer>,
     /// The answer that the kernel is sending.
     pub sending: Option<Sending>,
     /// The body that is being sent in chunks.
@@ -122,23 +120,10 @@ pub enum Outcome {
     Status(Status),
 }
 
-/// An answer in its slot.
-#[derive(Debug)]
-pub struct Answer {
-    /// The object that holds it.
-    pub slot: Slot,
-    /// Bytes of it.
-    pub len: usize,
-    /// Does the connection go on after it?
-    pub keep_alive: bool,
-}
-
 /// An answer that is with the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Sending {
-    /// Bytes that an earlier send took.
-    pub start: usize,
-    /// Bytes of it.
+    /// Bytes posted.
     pub len: usize,
 }
 
@@ -165,8 +150,8 @@ impl Connection {
             socket: Some(socket),
             input: Input::default(),
             receiving,
+            parse_is_due: false,
             task: None,
-            ready: None,
             sending: None,
             transfer: None,
             pair: None,
@@ -186,19 +171,13 @@ impl Connection {
         self.socket.as_ref().map_or(-1, AsRawFd::as_raw_fd)
     }
 
-    /// Is the way free for the next request? At most one is worked on while the answer before it is sent.
-    #[must_use]
-    pub fn may_parse(&self) -> bool {
-        self.task.is_none() && self.ready.is_none() && self.transfer.is_none()
-    }
-
     /// Is nothing being done for the client?
+    ///
+    /// Only then the next request is begun: its events run in order with those of the answer before it, and one that
+    /// waits for an object must not keep another from being given back.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.task.is_none()
-            && self.ready.is_none()
-            && self.sending.is_none()
-            && self.transfer.is_none()
+        self.task.is_none() && self.sending.is_none() && self.transfer.is_none()
     }
 }
 

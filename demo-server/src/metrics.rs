@@ -76,6 +76,7 @@ counters! {
     permits, "permits_total", Counter, "Batches that the slab granted a permit for";
     refusals, "permit_refusals_total", Counter, "Batches for which the slab had no room at that moment";
     escapes, "escapes_total", Counter, "Tasks let through to the system allocator so that the server goes on";
+    stalled, "answers_stalled_total", Counter, "Answers that their client did not take at once, and that left the slab for that";
     fallbacks, "slab_fallbacks_total", Counter, "Objects taken from the system instead of the slab";
     events, "events_total", Counter, "Events run";
     batches, "batches_total", Counter, "Batches run: events for each is the batch size";

@@ -27,7 +27,7 @@ use crate::{site, sys};
 /// The memory map that `scg stingygen` wrote from `src/stages`.
 pub const BUILT_IN_MAP: &str = include_str!("../stages.map");
 
-/// Descriptors that the server needs besides those of connections.
+/// Descriptors that the server needs besides those of connections, where there are enough.
 const SPARE_DESCRIPTORS: u64 = 512;
 
 type ServerCore = Core<Event, Connection>;
@@ -40,11 +40,12 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let root = Arc::new(open_root(config)?);
     // Registered before anything runs, so that a signal during start-up is not lost.
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("signals cannot be received")?;
-    if sys::is_taken(config.http) {
+    if is_taken_for_long(config.http) {
         return Err(anyhow!("{} is in use; choose another --http address", config.http));
     }
     let descriptors = sys::raise_descriptor_limit();
-    let by_descriptors = descriptors.saturating_sub(SPARE_DESCRIPTORS).max(1) as usize;
+    let spare = SPARE_DESCRIPTORS.min(descriptors / 4);
+    let by_descriptors = (descriptors - spare).max(1) as usize;
     let max_connections = config.max_connections.unwrap_or(by_descriptors).min(by_descriptors);
     let metrics = Metrics::new(config.cores.len());
     let shared = Arc::new(Shared { config: config.clone(), root, metrics, max_connections });
@@ -69,7 +70,7 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     announce(&shared, addr);
     let (stopper, stopped) = (control.clone(), Arc::clone(&shared));
     let handle = signals.handle();
-    let waiter = thread::spawn(move || {
+    let waiter = thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut signals = signals.forever();
         if signals.next().is_some() {
             let open = stopped.metrics.open.load(Ordering::Relaxed);
@@ -81,11 +82,22 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
             eprintln!("told twice to stop: requests in flight are cut off");
             std::process::exit(1);
         }
-    });
+    })?;
     let outcome = finish(workers);
     handle.close();
     let _ = waiter.join();
     outcome
+}
+
+/// A server that was killed a moment ago may still be letting go of its address.
+fn is_taken_for_long(addr: std::net::SocketAddr) -> bool {
+    (0..20).all(|_| {
+        let taken = sys::is_taken(addr);
+        if taken {
+            thread::sleep(std::time::Duration::from_millis(50));
+        }
+        taken
+    })
 }
 
 fn announce(shared: &Shared, addr: std::net::SocketAddr) {

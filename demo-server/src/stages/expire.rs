@@ -63,10 +63,7 @@ fn stop(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
     if let Some(transfer) = connection.transfer.as_mut() {
         transfer.keep_alive = false;
     }
-    if let Some(answer) = connection.ready.as_mut() {
-        answer.keep_alive = false;
-    }
-    if connection.may_parse() {
+    if connection.task.is_none() && connection.transfer.is_none() {
         connection.ending = Ending::AfterAnswer;
     }
     let grace = cx.timeouts().grace;

@@ -21,7 +21,8 @@ type Step = (Task, Option<Stage>);
 
 /// Starts on the next request, if it has arrived whole and the one before it is out of the way.
 pub(super) fn parse(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
-    if connection.ending == Ending::No && connection.may_parse() {
+    connection.parse_is_due = false;
+    if connection.ending == Ending::No && connection.is_idle() {
         match read_request(cx, connection) {
             None => cx.expect_rest(connection),
             Some((task, next)) => {

@@ -21,8 +21,8 @@ fn take_in(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
     if connection.task.as_ref().is_some_and(|task| task.drain.is_some()) {
         return drain(cx, connection);
     }
-    if connection.may_parse() {
-        return cx.next(Stage::Parse);
+    if connection.is_idle() {
+        return cx.parse_next(connection, Stage::Parse);
     }
     connection.input.release();
     if connection.input.len() > BACKLOG_HIGH {
@@ -44,7 +44,7 @@ fn end(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection, failed: bool) {
         cx.abort(connection);
     } else if connection.is_idle() && !connection.input.is_empty() {
         // What waits may be a whole request that has not been looked at; parsing decides.
-        cx.next(Stage::Parse);
+        cx.parse_next(connection, Stage::Parse);
     } else if connection.task.as_ref().is_some_and(|task| task.drain.is_some()) {
         connection.task = None;
     }

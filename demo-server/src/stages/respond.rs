@@ -2,7 +2,7 @@
 
 use flexsc_ring::Call;
 
-use crate::connection::{Answer, Connection, Ending, Outcome, Sending, Task};
+use crate::connection::{Connection, Ending, Outcome, Sending, Task};
 use crate::http::path::directory_location;
 use crate::http::reply::{self, Reply, Subject, write_head};
 use crate::http::status::Status;
@@ -12,38 +12,27 @@ use crate::wiring::Cx;
 /// Room for a `Location` in an answer; a directory whose escaped path is longer is 414.
 const LOCATION_MAX: usize = 1024;
 
-/// Writes the answer, and sends it unless the one before it is still on its way.
+/// Writes the answer and posts it: as much as the socket takes now, the rest is `finish`'s part.
 pub(super) fn respond(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
     let Some(mut task) = connection.task.take() else { return cx.settle(connection) };
     let mut slot = cx.alloc(RESPONSE, RESPONSE.size);
     let (status, len) = write(cx, &task, &mut slot);
-    let keep_alive = task.keep_alive;
     cx.free(REQUEST, task.request.take().map(|request| request.into_slot()));
     cx.count_answer(status);
     cx.uncorrelate(connection);
     if len == 0 {
         return cx.abort(connection);
     }
-    let answer = Answer { slot, len, keep_alive };
-    if connection.sending.is_some() {
-        connection.ready = Some(answer);
-    } else {
-        send(cx, connection, answer);
-    }
-}
-
-/// Posts an answer; the next request may be looked at meanwhile.
-pub(super) fn send(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection, answer: Answer) {
-    let Answer { slot, len, keep_alive } = answer;
-    connection.sending = Some(Sending { start: 0, len });
-    if !keep_alive {
+    connection.sending = Some(Sending { len });
+    if !task.keep_alive {
         connection.ending = Ending::AfterAnswer;
         connection.input.clear();
     }
     cx.hold();
     cx.watch_answer(connection);
-    cx.post(connection, Call::send(connection.fd(), slot, 0..len), Stage::Finish);
-    cx.begin_next(connection);
+    let fd = connection.fd();
+    let call = Call::Send { fd, buf: slot, start: 0, end: len, more: false, nowait: true };
+    cx.post(connection, call, Stage::Finish);
 }
 
 /// The head of the answer to `task`, with the status that it says.

@@ -42,11 +42,8 @@ pub(super) fn begin(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection, task: 
     connection.transfer = Some(Box::new(Transfer { file, offset, end, head, keep_alive }));
 }
 
-/// Gets the next part of the body on its way, unless the answer before it is still on its own: it goes on then.
+/// Gets the next part of the body on its way.
 pub(super) fn stream(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection) {
-    if connection.sending.is_some() {
-        return;
-    }
     let task = connection.task.take();
     cx.watch_answer(connection);
     cx.free(REQUEST, task.and_then(|task| task.request).map(|request| request.into_slot()));

@@ -80,25 +80,18 @@ impl Cx<'_, '_, '_> {
         len: usize,
         stage: Stage,
     ) {
-        connection.sending = Some(Sending { start: 0, len });
+        connection.sending = Some(Sending { len });
         let (fd, nowait) = (connection.fd(), self.worker.pairs.defers());
         let call = Call::Send { fd, buf: chunk, start: 0, end: len, more: false, nowait };
         self.post(connection, call, stage);
     }
 
-    /// Posts the rest of an answer of which the socket has just taken `sent` bytes more.
-    pub fn send_rest(
-        &mut self,
-        connection: &mut Connection,
-        slot: Option<Slot>,
-        sent: usize,
-        stage: Stage,
-    ) {
-        let (Some(slot), Some(sending)) = (slot, connection.sending.as_mut()) else { return };
-        sending.start += sent;
-        let range = sending.start..sending.len;
-        self.count_sent(connection, sent);
-        let call = Call::send(connection.fd(), slot, range);
+    /// Posts the rest of an answer that the socket has not taken; it waits in the kernel until it is taken.
+    pub fn send_rest(&mut self, connection: &mut Connection, rest: Box<[u8]>, stage: Stage) {
+        self.metrics().stalled.add(1);
+        let len = rest.len();
+        connection.sending = Some(Sending { len });
+        let call = Call::send(connection.fd(), Slot::from(rest), 0..len);
         self.post(connection, call, stage);
     }
 
@@ -279,11 +272,19 @@ impl Cx<'_, '_, '_> {
         if connection.ending != Ending::No {
             return;
         }
-        if !connection.input.is_empty() {
-            self.wake(Stage::Parse, Event::Go);
+        if connection.is_idle() && !connection.input.is_empty() {
+            self.parse_next(connection, Stage::Parse);
         }
         if matches!(connection.receiving, Receiving::Off) && connection.input.len() <= BACKLOG_LOW {
             self.receive(connection);
+        }
+    }
+
+    /// Has the next request parsed in `stage`, unless that is due already: of two such events the second would wait
+    /// for an object in front of the events of a task that holds one.
+    pub fn parse_next(&mut self, connection: &mut Connection, stage: Stage) {
+        if !std::mem::replace(&mut connection.parse_is_due, true) {
+            self.wake(stage, Event::Go);
         }
     }
 
@@ -375,7 +376,6 @@ impl Cx<'_, '_, '_> {
         if connection.ending != Ending::Closing {
             connection.ending = Ending::Closing;
             connection.input.clear();
-            connection.ready = None;
             connection.transfer = None;
             connection.task = None;
             self.uncorrelate(connection);

@@ -5,7 +5,9 @@ use stingy_alloc::{MemoryMap, Permit, SiteId, Slab, Slot};
 
 use crate::stages::{SITES, Site, Stage};
 
-/// A stage that has been refused for this long is let through to the system allocator, one task at a time: whoever
+/// Tasks that may escape at once.
+const ESCAPES: usize = 16;
+/// A stage that has been refused for this long is let through to the system allocator, a few tasks at a time: whoever
 /// holds its objects (clients that do not read, say) must not stop the others. While a stage is refused the worker
 /// asks again at least this often ([`Objects::retry_at`]), which is what the measure of patience relies on.
 const PATIENCE: Nanos = 5_000_000;
@@ -106,8 +108,9 @@ impl<'s> SlabObjects<'s> {
             self.waiting = true;
             return 0;
         }
-        self.escapes += 1;
-        1
+        let escaping = wanted.min(ESCAPES);
+        self.escapes += escaping as u64;
+        escaping
     }
 
     fn alloc(&mut self, site: Site, len: usize) -> Slot {

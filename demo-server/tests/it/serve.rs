@@ -122,6 +122,60 @@ fn a_client_that_stops_reading_and_sends_a_body_is_answered_when_it_reads_again(
 }
 
 #[test]
+fn more_pipelining_clients_than_objects_go_on_without_escapes() {
+    let root = tree(&[("k.bin", &pattern(1000))]);
+    for options in
+        [&[][..], &["--ring", "direct"], &["--scheduler", "fifo"], &["--delivery", "eager"]]
+    {
+        let server = Server::start(root.path(), options);
+        let mut clients: Vec<_> = (0..150).map(|_| server.connect()).collect();
+        let burst = b"GET /k.bin HTTP/1.1\r\nHost: h\r\n\r\n".repeat(20);
+        for _ in 0..5 {
+            clients.iter_mut().for_each(|client| client.send(&burst));
+            for client in &mut clients {
+                for _ in 0..20 {
+                    assert_eq!(
+                        client.answer().map(|answer| answer.status),
+                        Some(200),
+                        "{options:?}"
+                    );
+                }
+            }
+        }
+        eventually("the figures are published", || server.metric("requests_total") >= 15_000);
+        assert_eq!(server.metric("escapes_total"), 0, "{options:?}: tasks waited for each other");
+    }
+}
+
+#[test]
+fn clients_that_do_not_read_hold_no_objects() {
+    let root = tree(&[("k.bin", &pattern(1400))]);
+    for options in [&[][..], &["--ring", "direct"], &["--ring", "threads"]] {
+        let server = Server::start(root.path(), options);
+        let stuck: Vec<_> = (0..100)
+            .map(|_| {
+                let kind = socket2::Type::STREAM;
+                let socket = socket2::Socket::new(socket2::Domain::IPV4, kind, None).unwrap();
+                socket.set_recv_buffer_size(4096).unwrap();
+                socket.connect(&server.addr.into()).unwrap();
+                socket.set_nonblocking(true).unwrap();
+                socket
+            })
+            .collect();
+        let burst = b"GET /k.bin HTTP/1.1\r\nHost: h\r\n\r\n".repeat(1000);
+        eventually("their answers have left the slab", || {
+            for socket in &stuck {
+                let _ = socket.send(&burst);
+            }
+            thread::sleep(Duration::from_millis(300));
+            server.metric("answers_stalled_total") >= 90 && server.metric("slab_objects") < 8
+        });
+        assert_eq!(server.get("/k.bin").status, 200, "{options:?}");
+        drop(stuck);
+    }
+}
+
+#[test]
 fn a_client_that_pipelines_and_never_reads_is_bounded() {
     let root = tree(&[("k.bin", &pattern(1024))]);
     for options in [&[][..], &["--ring", "direct"], &["--delivery", "eager"]] {
