@@ -177,6 +177,14 @@ pub enum MapProblem {
         /// Its sites.
         count: usize,
     },
+    /// Tasks may wait for each other's objects for ever, as [`cycle`](crate::MemoryMap::cycle) says.
+    #[error(
+        "tasks can wait for each other's objects for ever: {regions}; give the two sites regions of their own, allocate both in one stage, or set Options::cycles to Cycles::Escape and call Slab::escape when nothing is admissible"
+    )]
+    Cycle {
+        /// The regions in the direction of the cycle, each step with a stage and its sites.
+        regions: String,
+    },
     /// Two geometry sections describe different sites or stages.
     #[error(
         "this geometry section has other sites or stages than the first; their ids, names and sizes must agree"

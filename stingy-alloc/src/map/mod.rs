@@ -7,10 +7,12 @@
 //! | `check` | can a slab be laid out and admitted from it? |
 //! | `builder` | how is one made in code? |
 //! | `scale` | what becomes of it on another cache? |
+//! | `progress` | can tasks wait for each other's objects for ever? |
 
 mod builder;
 mod check;
 mod error;
+pub(crate) mod progress;
 mod scale;
 mod text;
 mod write;
@@ -78,19 +80,22 @@ pub struct StageSpec {
     pub name: String,
     /// Sites whose objects a task may hold when it enters the stage.
     pub live: Vec<SiteId>,
-    /// What one task allocates in the stage at most: site and number of objects.
+    /// What one task allocates in the stage at most: site and number of objects. For a site in a loop
+    /// the number is the estimate that the papers have the programmer annotate, `stingy_count`. It is a
+    /// bound, not a guess: what goes beyond it is refused by the permit
+    /// ([`PermitError::Spent`](crate::PermitError::Spent)), counted, and the caller's to take elsewhere.
     pub alloc: Vec<(SiteId, u32)>,
     /// Cost of the first task of a run, relative to that of other stages: w of the paper.
     pub weight: u32,
 }
 
-/// Whether room is left in the slab for a global object.
+/// Where a global object lives (ISMM §3.1: small ones are final, large ones temporary).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GlobalKind {
-    /// Its bytes in the slab are left free. Nothing is put there and nothing hands them out: they
-    /// only keep that much of the cache from the regions.
+    /// In the slab, for good; `Slab::global` hands it out.
     Final,
-    /// It lives outside and takes no slab memory.
+    /// Outside, and copied into the slab's window while it is borrowed. All temporary globals share the
+    /// window, which is as large as the largest of them: one at a time.
     Temporary,
 }
 
@@ -101,15 +106,15 @@ pub struct GlobalSpec {
     pub id: u16,
     /// Its bytes.
     pub size: usize,
-    /// Whether the slab leaves its bytes free.
+    /// Where it lives.
     pub kind: GlobalKind,
 }
 
-/// The part of the slab left free on account of a stack. No stack is put there: the bytes only keep
-/// that much of the cache from the regions.
+/// The part of the slab that is kept for a stack: that of the worker can be placed there
+/// (`Slab::on_stack`), with the low slab beneath for what the estimate missed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StackSpec {
-    /// Bytes left free at the bottom of the slab.
+    /// Bytes at the bottom of the cache slab, before globals and regions.
     pub bytes: usize,
     /// Depths around which the paths of the program cluster; for the reader of a map.
     pub clusters: Vec<usize>,
@@ -177,6 +182,30 @@ impl MemoryMap {
     /// fit, the map is refused.
     pub fn scaled(&self, geometry: &Geometry) -> Result<Self, MapError> {
         scale::scaled(&self.sections, geometry).map(|section| Self { sections: vec![section] })
+    }
+
+    /// A cycle of regions, if there is one: tasks that each hold an object of one region and wait for one
+    /// of the next, the last of them for one of the first. As short as there is one; the same for
+    /// the same map. Its first region is held by a stage that allocates from its second, and so on around;
+    /// a single one is held by a stage that allocates from it.
+    ///
+    /// Without one, tasks that allocate under permits never wait for each other for ever, as long as
+    /// each `live` list is true and every task that holds objects gets its next event: take the
+    /// regions in the order of the edges; who holds objects of the last one that is lacking waits for nothing.
+    pub fn cycle(&self) -> Option<Vec<RegionId>> {
+        progress::cycle(self.first())
+    }
+
+    /// Refuses a map that has a [`cycle`](Self::cycle), naming the stages and sites that make it.
+    pub fn check_progress(&self) -> Result<(), MapError> {
+        progress::refuse_cycle(self.first())
+    }
+
+    /// For each region, in the order of [`regions`](Self::regions), its rank along the edges that
+    /// [`cycle`](Self::cycle) speaks of, from 0: who holds an object waits only for regions of a higher
+    /// rank. Regions on a common cycle share a rank; no others do.
+    pub fn region_order(&self) -> Vec<u16> {
+        progress::order(self.first())
     }
 
     fn first(&self) -> &Section {
