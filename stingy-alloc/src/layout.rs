@@ -1,8 +1,9 @@
-//! Where everything of a map lies in its slab: stack, final globals, then the regions.
+//! Where everything of a map lies in its slab: stack, final globals, the window, then the regions.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
-use crate::map::{GlobalKind, Section};
+use crate::map::{GlobalKind, GlobalSpec, Section};
 
 /// Everything in the slab starts on a line, so that no two objects share one.
 pub(crate) const LINE: usize = 64;
@@ -13,6 +14,9 @@ pub(crate) struct Layout {
     pub(crate) stack: Range<usize>,
     /// One a global of the map; an empty range for a temporary one.
     pub(crate) globals: Vec<Range<usize>>,
+    /// Where a temporary global is copied to while it is borrowed: whole lines, enough for the largest;
+    /// empty if there are none.
+    pub(crate) window: Range<usize>,
     /// One a region of the map.
     pub(crate) regions: Vec<Range<usize>>,
 }
@@ -35,6 +39,10 @@ impl Layout {
                 GlobalKind::Temporary => place(0, 1),
             })
             .collect();
+        let window = match largest_temporary(section) {
+            Some((_, size)) => place(size.checked_next_multiple_of(LINE).unwrap_or(size), LINE),
+            None => place(0, 1),
+        };
         let regions = section
             .regions
             .iter()
@@ -44,16 +52,23 @@ impl Layout {
                 place(region.slot.saturating_mul(region.slots as usize), align)
             })
             .collect();
-        Self { stack, globals, regions }
+        Self { stack, globals, window, regions }
     }
 
-    /// Bytes that the regions may share: what stack and final globals leave of a slab.
+    /// Bytes that the regions may not have: stack, final globals and window.
     pub(crate) fn before_regions(&self) -> usize {
-        self.globals.last().map_or(self.stack.end, |last| last.end)
+        self.window.end
     }
 
     /// Bytes of the slab that are laid out.
     pub(crate) fn end(&self) -> usize {
         self.regions.last().map_or(self.before_regions(), |last| last.end)
     }
+}
+
+/// The largest temporary global, the first of several: its place in the section, and its bytes.
+pub(crate) fn largest_temporary(section: &Section) -> Option<(usize, usize)> {
+    let temporary = |(_, global): &(usize, &GlobalSpec)| global.kind == GlobalKind::Temporary;
+    let globals = section.globals.iter().enumerate().filter(temporary);
+    globals.map(|(i, global)| (i, global.size)).min_by_key(|(_, size)| Reverse(*size))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{GlobalKind, MAX_ALLOCS, MAX_IDS, MapProblem, Section, SiteSpec, StageSpec};
-use crate::layout::{LINE, Layout};
+use crate::layout::{LINE, Layout, largest_temporary};
 
 /// The record that a problem is about: its kind, its place among those of its kind, and the key.
 pub(super) type Place = (&'static str, usize, &'static str);
@@ -133,6 +133,9 @@ fn overflow(section: &Section) -> Verdict {
             beyond(range.end, ("global", i, "size"))?;
         }
     }
+    if let Some((i, _)) = largest_temporary(section) {
+        beyond(layout.window.end, ("global", i, "size"))?;
+    }
     for (i, range) in layout.regions.iter().enumerate() {
         beyond(range.end, ("region", i, "slots"))?;
     }
@@ -143,9 +146,14 @@ fn check_stage(section: &Section, i: usize, stage: &StageSpec) -> Verdict {
     let unknown = |key, name: u16| {
         Err((("stage", i, key), MapProblem::Unknown { kind: "site", name: name.to_string() }))
     };
+    let mut live = HashSet::new();
     for site in &stage.live {
         if section.site(*site).is_none() {
             return unknown("live", site.0);
+        }
+        if !live.insert(site) {
+            let twice = format!("site {} in live= of stage {}", site.0, stage.name);
+            return Err((("stage", i, "live"), MapProblem::Twice(twice)));
         }
     }
     let at = ("stage", i, "alloc");
