@@ -44,13 +44,20 @@ impl MapBuilder {
         self
     }
 
-    /// Bytes left free for a stack at the bottom of the slab; see [`StackSpec`](crate::StackSpec).
+    /// Bytes for a stack at the bottom of the slab, none if never called; see
+    /// [`StackSpec`](crate::StackSpec).
     pub fn stack(mut self, bytes: usize) -> Self {
         self.section.stack.bytes = bytes;
         self
     }
 
-    /// A global object, whose bytes are left free if it is final; see [`GlobalKind`].
+    /// Depths of the stack around which the paths of the program cluster, for the reader of the map.
+    pub fn clusters(mut self, depths: &[usize]) -> Self {
+        self.section.stack.clusters = depths.to_vec();
+        self
+    }
+
+    /// A global object, numbered from 0 in the order of the calls; [`GlobalKind`] says where it lives.
     pub fn global(mut self, size: usize, kind: GlobalKind) -> Self {
         match u16::try_from(self.section.globals.len()) {
             Ok(id) => self.section.globals.push(GlobalSpec { id, size, kind }),
@@ -59,11 +66,33 @@ impl MapBuilder {
         self
     }
 
-    /// A site with a slot pool of its own: at most `cap` objects of `size` bytes.
+    /// A site with a slot pool of its own: at most `cap` objects of `size` bytes, each on lines of its
+    /// own.
     pub fn site(self, name: &str, size: usize, cap: u32) -> Self {
-        let slot = size.checked_next_multiple_of(LINE).unwrap_or(size);
+        self.site_aligned(name, size, LINE, cap)
+    }
+
+    /// As [`site`](Self::site), for objects that are aligned to `align` bytes, a power of two of at most
+    /// one way of the cache. They are aligned to a line in any case.
+    pub fn site_aligned(self, name: &str, size: usize, align: usize, cap: u32) -> Self {
+        // What is no power of two is reported as that, not as a slot that does not suit.
+        let step = if align.is_power_of_two() { align.max(LINE) } else { LINE };
+        let slot = size.checked_next_multiple_of(step).unwrap_or(size);
         let region = self.next_region();
-        self.region(slot, cap).shared_site(name, size, cap, region)
+        let mut builder = self.region(slot, cap).shared_site(name, size, cap, region);
+        if let Some(site) = builder.section.sites.last_mut() {
+            site.align = align;
+        }
+        builder
+    }
+
+    /// Whether callers may ask for more than the size of the site added last; they may if never called.
+    /// Before the first site it says nothing.
+    pub fn guard(mut self, guard: bool) -> Self {
+        if let Some(site) = self.section.sites.last_mut() {
+            site.guard = guard;
+        }
+        self
     }
 
     /// A slot pool that several sites share; it gets the number of [`next_region`](Self::next_region).
@@ -105,7 +134,7 @@ impl MapBuilder {
         self
     }
 
-    /// The weight of the stage added last; 1 if never called.
+    /// The weight of the stage added last; 1 if never called. Before the first stage it says nothing.
     pub fn weight(mut self, weight: u32) -> Self {
         if let Some(stage) = self.section.stages.last_mut() {
             stage.weight = weight;

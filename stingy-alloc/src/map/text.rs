@@ -134,9 +134,10 @@ impl<'t> Reading<'t> {
     fn locate(&self, (kind, nth, key): Place, problem: MapProblem) -> MapError {
         let line = self.lines.iter().filter(|(have, ..)| *have == kind).nth(nth);
         let Some(&(_, line, text)) = line else { return MapError::at(1, 1, problem) };
-        let value = format!(" {key}=");
-        let column =
-            text.find(&value).filter(|_| !key.is_empty()).map_or(1, |at| at + value.len() + 1);
+        let value = format!("{key}=");
+        let starts = |at: &usize| text[..*at].ends_with(char::is_whitespace);
+        let at = text.match_indices(&value).map(|(at, _)| at).find(starts);
+        let column = at.filter(|_| !key.is_empty()).map_or(1, |at| at + value.len() + 1);
         MapError::at(line, column, problem)
     }
 
