@@ -16,6 +16,10 @@ mod oracle;
 #[cfg(not(loom))]
 mod permit;
 #[cfg(not(loom))]
+mod progress;
+#[cfg(not(loom))]
+mod region_graph;
+#[cfg(not(loom))]
 mod slot;
 #[cfg(not(loom))]
 mod threads;
