@@ -72,3 +72,57 @@ pub(crate) fn largest_temporary(section: &Section) -> Option<(usize, usize)> {
     let globals = section.globals.iter().enumerate().filter(temporary);
     globals.map(|(i, global)| (i, global.size)).min_by_key(|(_, size)| Reverse(*size))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::map::{GlobalKind::*, MemoryMap};
+
+    #[test]
+    fn the_window_lies_between_the_globals_and_the_regions_and_holds_the_largest_temporary() {
+        let map = MemoryMap::builder()
+            .stack(1000)
+            .global(100, Final)
+            .global(3000, Temporary)
+            .global(5, Final)
+            .global(4097, Temporary)
+            .site("request", 100, 3)
+            .site_aligned("page", 4096, 4096, 2)
+            .build()
+            .expect("a sound map");
+        let layout = Layout::new(map.section());
+        assert_eq!(layout.stack, 0..1000);
+        assert_eq!((&layout.globals[0], &layout.globals[2]), (&(1024..1124), &(1152..1157)));
+        assert!(layout.globals[1].is_empty() && layout.globals[3].is_empty());
+        assert_eq!(layout.window, 1216..1216 + 4160);
+        assert_eq!(layout.regions, [5376..5376 + 3 * 128, 8192..8192 + 2 * 4096]);
+        assert_eq!((layout.before_regions(), layout.end()), (5376, 16384));
+    }
+
+    #[test]
+    fn a_map_without_temporaries_has_no_window() {
+        let map = MemoryMap::builder().stack(1000).global(100, Final).site("request", 64, 1);
+        let layout = Layout::new(map.build().expect("a sound map").section());
+        assert!(layout.window.is_empty());
+        assert_eq!((layout.before_regions(), layout.regions[0].start), (1124, 1152));
+    }
+
+    #[test]
+    fn every_region_starts_on_a_line_and_overlaps_nothing() {
+        let mut builder = MemoryMap::builder().stack(1).global(1, Final).global(1, Temporary);
+        for (i, align) in [1, 2, 64, 128, 1024, 64].into_iter().enumerate() {
+            builder = builder.site_aligned(&format!("s{i}"), 1 + 100 * i, align, 3);
+        }
+        let map = builder.build().expect("a sound map");
+        let layout = Layout::new(map.section());
+        let mut end = 0;
+        let ranges = [&layout.stack, &layout.globals[0], &layout.window];
+        for range in ranges.into_iter().chain(&layout.regions) {
+            assert!(range.start >= end && range.start % LINE == 0, "{range:?} after {end}");
+            end = range.end;
+        }
+        for (site, range) in map.sites().iter().zip(&layout.regions) {
+            assert_eq!(range.start % site.align, 0, "{}", site.name);
+        }
+    }
+}

@@ -159,6 +159,10 @@ impl Section {
 ///
 /// A map may hold several `geometry` sections, each a complete layout of the same sites and stages
 /// for one cache; the accessors show the first, [`scaled`](Self::scaled) picks the one that fits.
+///
+/// A map has sizes and counts, no addresses: the slab lays stack, final globals, window and regions out one
+/// after the other, so a map whose parts overlap cannot be written. One that is too large can, and
+/// is refused with the first record that does not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryMap {
     sections: Vec<Section>,

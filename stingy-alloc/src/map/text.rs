@@ -191,6 +191,11 @@ fn finish_section(
     if sections.first().is_some_and(|first| !check::same_program(first, &section)) {
         return Err(MapError::at(line, 1, MapProblem::Sections));
     }
+    let g = section.geometry;
+    if sections.iter().any(|earlier| earlier.geometry == g) {
+        let twice = format!("geometry size={} ways={} line={} k={}", g.size, g.ways, g.line, g.k);
+        return Err(MapError::at(line, 1, MapProblem::Twice(twice)));
+    }
     sections.push(section);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! A map on another cache: floor(n·r), nothing below one task's needs, all of it within the slab.
 
 use proptest::prelude::*;
-use stingy_alloc::{Geometry, MapBuilder, MapProblem, MemoryMap, RegionId};
+use stingy_alloc::{Geometry, GlobalKind, MapBuilder, MapProblem, MemoryMap};
 
 fn reference() -> Geometry {
     Geometry::new(1 << 20, 16, 64).unwrap()
@@ -88,19 +88,21 @@ fn an_absurd_geometry_is_refused() {
 }
 
 #[test]
-fn the_builder_reports_what_the_parser_would() {
-    let refused = |builder: MapBuilder| builder.build().unwrap_err().problem;
-    let unknown = MapProblem::Unknown { kind: "site", name: "reply".to_owned() };
-    assert_eq!(refused(builder().stage("reply", &["reply"], &[])), unknown);
-    assert_eq!(refused(builder().dominates("request", "reply")), unknown);
-    assert!(matches!(refused(builder().site("request", 1, 1)), MapProblem::Twice(_)));
-    assert!(matches!(refused(builder().site("a b", 1, 1)), MapProblem::Value { .. }));
-    assert!(matches!(refused(builder().site("big", usize::MAX, 1)), MapProblem::Value { .. }));
-    assert!(matches!(refused(builder().site("big", 1 << 20, 1)), MapProblem::Overflow { .. }));
-    let shared = builder().shared_site("lost", 64, 1, RegionId(9));
-    assert!(matches!(refused(shared), MapProblem::Unknown { kind: "region", .. }));
-    let error = builder().stack(1 << 30).build().unwrap_err();
-    assert!(error.to_string().starts_with("map: the layout needs"), "{error}");
+fn the_window_of_the_temporary_globals_does_not_scale() {
+    let map = MemoryMap::builder()
+        .geometry(reference())
+        .global(100 << 10, GlobalKind::Temporary)
+        .global(128 << 10, GlobalKind::Temporary)
+        .site("request", 1024, 640)
+        .build()
+        .unwrap();
+    // 768 - 128 KiB for 640 requests; 384 - 128 KiB for 256.
+    let other = Geometry::new(512 << 10, 8, 64).unwrap();
+    assert_eq!(caps(&map.scaled(&other).unwrap()), [256]);
+    let tiny = Geometry::new(128 << 10, 8, 64).unwrap();
+    let needs = (128 << 10) + 1024;
+    let error = map.scaled(&tiny).unwrap_err();
+    assert_eq!(error.problem, MapProblem::DoesNotFit { needs, has: 96 << 10 });
 }
 
 proptest! {

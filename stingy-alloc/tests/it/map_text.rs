@@ -78,10 +78,12 @@ fn blank_lines_and_space_at_the_ends_are_no_mistake() {
     assert_eq!(map, MemoryMap::parse(&with_end(BODY)).unwrap());
 }
 
+/// What is replaced, by what, where the error points, and what it says.
+type Row = (&'static str, &'static str, usize, usize, &'static str);
+
 #[test]
 fn every_mistake_is_named_with_its_line_and_column() {
-    // What is replaced, by what, where the error points, and what it says.
-    let table = [
+    refuses_all(&[
         ("scg-map 1", "scg-map 2", 1, 1, "scg-map 1"),
         ("scg-map 1\n", "", 1, 1, "first line"),
         ("size=1048576", "size=1048577", 2, 15, "does not add up"),
@@ -131,7 +133,128 @@ fn every_mistake_is_named_with_its_line_and_column() {
         ("dominates 3 7", "dominates 3", 11, 1, "dominated site"),
         ("dominates 3 7", "dominates 3 9", 11, 1, "no site `9`"),
         ("dominates 3 7", "dominate 3 7", 11, 1, "no record"),
+    ]);
+}
+
+#[test]
+fn what_is_too_large_is_named_and_overflows_nothing() {
+    refuses_all(&[
+        ("size=1048576", "size=18446744073709551615", 2, 15, "does not add up"),
+        ("ways=16", "ways=18446744073709551615", 2, 15, "does not add up"),
+        ("k=12", "k=18446744073709551615", 2, 15, "choose 1 to 16"),
+        ("bytes=16384", "bytes=18446744073709551615", 3, 13, "the slab has 786432"),
+        ("bytes=16384", "bytes=18446744073709551616", 3, 13, "range"),
+        ("size=512", "size=18446744073709551615", 4, 16, "the slab has 786432"),
+        ("512 kind=final", "18446744073709551615 kind=temporary", 4, 16, "the slab has 786432"),
+        ("512 kind=final", "770049 kind=temporary", 4, 16, "needs 786496 bytes up to here"),
+        ("512 kind=final", "770048 kind=temporary", 5, 26, "needs 983040 bytes up to here"),
+        ("slot=12288", "slot=18446744073709551552", 6, 42, "the slab has 786432"),
+        ("slot=12288", "slot=18446744073709551616", 6, 15, "range"),
+        ("slot=12288 slots=20", "slot=9223372036854775808 slots=2", 8, 49, "exceeds the 2 slots"),
+        ("slot=4096 slots=48", "slot=4096 slots=4294967295", 5, 26, "the slab has 786432"),
+        ("slot=12288 slots=20", "slot=4294967360 slots=4294967295", 6, 32, "the slab has 786432"),
+        ("size=12000", "size=18446744073709551615", 8, 30, "raise slot="),
+        ("align=64 cap=20", "align=9223372036854775808 cap=20", 8, 42, "alignment"),
+        ("cap=20", "cap=4294967295", 8, 49, "exceeds the 20 slots"),
+        ("cap=20", "cap=4294967296", 8, 49, "range"),
+        ("region=1 ", "region=65536 ", 8, 59, "range"),
+        ("7*2", "7*4294967295", 10, 33, "takes 4294967295 of site reply:chunk, which has 20"),
+        ("7*2", "7*4294967296", 10, 39, "range"),
+        ("weight=40", "weight=4294967296", 10, 48, "range"),
+        ("dominates 3", "dominates 65536", 11, 11, "range"),
+    ]);
+}
+
+#[test]
+fn what_is_nothing_is_named() {
+    refuses_all(&[
+        ("size=1048576", "size=0", 2, 15, "does not add up"),
+        ("ways=16", "ways=0", 2, 15, "does not add up"),
+        ("line=64", "line=0", 2, 15, "lines of 0 bytes"),
+        ("k=12", "k=0", 2, 15, "choose 1 to 16"),
+        ("slot=12288", "slot=0", 6, 15, "above 0"),
+        ("align=64 cap=20", "align=0 cap=20", 8, 42, "power of two"),
+        ("7*2", "7*", 10, 39, "not a number"),
+        ("7*2", "*2", 10, 37, "not a number"),
+        ("3*1,7*2", "", 10, 33, "site*count"),
+        ("live=3", "live=", 10, 25, "not a number"),
+        ("clusters=2048,9216", "clusters=", 3, 28, "not a number"),
+        ("clusters=2048,9216", "clusters=1,,2", 3, 30, "not a number"),
+    ]);
+}
+
+#[test]
+fn ids_and_keys_of_every_record_are_checked() {
+    refuses_all(&[
+        ("global 11", "global 1024", 4, 1, "ids go up to 1023"),
+        ("region 1", "region 1024", 6, 1, "ids go up to 1023"),
+        ("stage 2", "stage 1024", 10, 1, "ids go up to 1023"),
+        ("global 11 ", "global 11 size=1 kind=final\nglobal 11 ", 5, 1, "global 11"),
+        ("live=3", "live=3,3", 10, 25, "site 3 in live= of stage parse"),
+        ("name=parse", "name=accept", 10, 14, "twice"),
+        ("name=parse", "name=\u{7f}", 10, 14, "a name"),
+        ("dominates 3 7", "dominates 9 7", 11, 1, "no site `9`"),
+        ("dominates 3 7", "dominates 3 x", 11, 13, "not a number"),
+        ("dominates 3 7", "dominates 3 7 9", 11, 15, "key=value"),
+        ("dominates 3 7", "dominates 3 7 by=1", 11, 15, "no key `by`"),
+        ("bytes=16384", "bytes=16384 depth=1", 3, 19, "no key `depth`"),
+        ("kind=final", "kind=final at=64", 4, 31, "no key `at`"),
+        ("slots=20", "slots=20 at=64", 6, 30, "no key `at`"),
+        ("guard=off", "guard=off at=64", 8, 71, "no key `at`"),
+        ("weight=40", "weight=40 at=64", 10, 51, "no key `at`"),
+        (" clusters=2048,9216", "", 3, 1, "lacks clusters="),
+        (" kind=final", "", 4, 1, "lacks kind="),
+        (" slots=20", "", 6, 1, "lacks slots="),
+        (" guard=off", "", 8, 1, "lacks guard="),
+        (" weight=40", "", 10, 1, "lacks weight="),
+    ]);
+}
+
+#[test]
+fn the_end_line_is_checked_like_any_other() {
+    let sum = format!("{:08x}", crc32(BODY.as_bytes()));
+    let table = [
+        ("end".to_owned(), 1, "lacks crc32="),
+        ("end crc32=".to_owned(), 11, "does not match"),
+        (format!("end crc32={}", sum.to_uppercase() + "0"), 11, "does not match"),
+        (format!("end {sum}"), 5, "key=value"),
+        (format!("end crc32={sum} size=1"), 20, "no key `size`"),
+        (format!("end crc32={sum} crc32={sum}"), 20, "twice"),
     ];
+    for (end, column, says) in table {
+        let error = MemoryMap::parse(&format!("{BODY}{end}\n")).unwrap_err();
+        assert_eq!((error.line, error.column), (12, column), "{end}: {error}");
+        assert!(error.to_string().contains(says), "{end}: {error}");
+    }
+}
+
+#[test]
+fn a_tab_separates_like_a_space_and_errors_stand_where_they_stood() {
+    let tabs = |body: &str| body.replace(' ', "\t").replacen("scg-map\t1", "scg-map 1", 1);
+    assert_eq!(
+        MemoryMap::parse(&with_end(&tabs(BODY))).unwrap(),
+        MemoryMap::parse(&with_end(BODY)).unwrap()
+    );
+    for (old, new) in [("slots=20", "slots=60"), ("cap=20", "cap=21"), ("7*2", "7*21")] {
+        let wrong = BODY.replace(old, new);
+        assert_eq!(refusal(&tabs(&wrong)), refusal(&wrong));
+    }
+}
+
+#[test]
+fn temporary_globals_take_as_much_of_the_slab_as_the_largest_of_them() {
+    let with = |globals: &str| BODY.replace("global 11 size=512 kind=final\n", globals);
+    // 768 KiB less 16 of stack, 192 and 240 of regions: 320 KiB.
+    let most = "global 11 size=327680 kind=temporary\nglobal 12 size=327617 kind=temporary\n";
+    assert!(MemoryMap::parse(&with_end(&with(most))).is_ok());
+    let error = refusal(&with(&most.replace("327680", "327681")));
+    assert_eq!((error.line, error.column), (7, 27), "the last region: {error}");
+    let error = refusal(&with(&most.replace("327617", "770049")));
+    assert_eq!((error.line, error.column), (5, 16), "the larger of the two: {error}");
+}
+
+/// Every row is refused as it says.
+fn refuses_all(table: &[Row]) {
     let wrong: Vec<String> = table
         .iter()
         .filter_map(|(old, new, line, column, says)| {
@@ -208,6 +331,15 @@ fn further_geometry_sections_must_describe_the_same_program() {
     let here = map.scaled(&stingy_alloc::Geometry::new(512 << 10, 8, 64).unwrap()).unwrap();
     assert_eq!((here.sites()[0].cap, here.sites()[1].cap), (24, 10));
 
+    let error = refusal(&format!(
+        "{text_of_both}{second}",
+        text_of_both = text.split("end ").next().unwrap()
+    ));
+    assert_eq!((error.line, error.column), (22, 1), "{error}");
+    assert!(
+        error.to_string().contains("size=524288 ways=8 line=64 k=6` is given twice"),
+        "{error}"
+    );
     let error = refusal(&format!("{BODY}{}", second.replace("reply:chunk", "chunk")));
     assert_eq!((error.line, error.problem), (12, MapProblem::Sections));
 }
