@@ -8,6 +8,8 @@ mod geometry;
 #[cfg(not(loom))]
 mod map_builder;
 #[cfg(not(loom))]
+mod map_random;
+#[cfg(not(loom))]
 mod map_scale;
 #[cfg(not(loom))]
 mod map_text;
