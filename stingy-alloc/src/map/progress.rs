@@ -3,9 +3,9 @@
 //! The graph: an edge r -> s if some stage holds an object of region r when it starts (its `live`
 //! list) and allocates from region s; r -> r included, also where it holds and allocates the same site.
 //!
-//! **Theorem.** If the graph has no cycle, some task that waits for a permit can be granted one, or some
-//! task need not wait: a scheduler that keeps asking for every stage with tasks runs all of them to
-//! their ends.
+//! **Theorem.** If the graph has no cycle, then whenever tasks have events pending at least one of them
+//! can be granted its permit: a scheduler that keeps asking for every stage with tasks runs all of
+//! them to their ends.
 //!
 //! Premises. (1) A stage allocates under a permit only, at most what `alloc` lists, and what is granted
 //! for one task is all of it or nothing. (2) A task that waits for a permit holds objects of the `live`
@@ -14,12 +14,12 @@
 //! holds nothing after the last.
 //!
 //! *Proof.* Suppose that every task with a pending event is refused, even alone. One task fits into an
-//! empty slab (`check`), so each of them lacks a slot or a site's count in some region of which others
-//! hold objects. Of all the regions that are lacking, take the last one, s, in a topological order, and
+//! empty slab (`check`), so each of them lacks a slot, or a site's count, in some region of which tasks
+//! hold objects. Of all the regions that are lacking take the last one, s, in a topological order, and
 //! a task u that holds an object of s. By (3) u has a pending event, so it is refused as well, for want
-//! of some region t. By (2) its stage lists the object of s as live, so s -> t is an edge, and t comes after s.
-//! But s was the last. So some task is not refused; it runs, by (4) that happens a finite number of
-//! times, and each end gives objects back. ∎
+//! of some region t. By (2) its stage lists the object of s as live, so s -> t is an edge, and t comes
+//! after s. But s was the last. So some task is not refused; it runs, by (4) that happens a finite
+//! number of times, and whatever is held is given back. ∎
 //!
 //! A batch is a task here, as its permit is at least that of one task, and it waits for nothing while it
 //! runs. Nor does it matter on which core an object lies: slabs of one map have the same order, and the
@@ -124,8 +124,7 @@ impl Graph {
                 return Some(path);
             }
             for (next, before) in before.iter_mut().enumerate() {
-                let useful = self.edges.has(at, next) && self.reach.has(next, start);
-                if useful && next != start && before.is_none() {
+                if self.edges.has(at, next) && next != start && before.is_none() {
                     *before = Some(at);
                     queue.push_back((next, edges + 1));
                 }
