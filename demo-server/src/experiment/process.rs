@@ -41,7 +41,7 @@ pub(super) fn find_program(name: &str) -> Option<PathBuf> {
 }
 
 impl Process {
-    /// Starts the command's program, arguments and directory on `cpus`. What it prints goes to a
+    /// Starts the command's program, arguments, environment and directory on `cpus`. What it prints goes to a
     /// file in `logs`.
     ///
     /// It must not outlive the calling thread: where the kernel watches over it, it ends with that
@@ -118,6 +118,12 @@ fn bound_to_us(command: &Command) -> Command {
         None => Command::new(command.get_program()),
     };
     bound.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => bound.env(name, value),
+            None => bound.env_remove(name),
+        };
+    }
     if let Some(dir) = command.get_current_dir() {
         bound.current_dir(dir);
     }

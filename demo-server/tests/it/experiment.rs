@@ -286,6 +286,16 @@ fn process_runs_where_it_was_put_and_we_stay_where_we_were() {
 }
 
 #[test]
+fn process_has_the_environment_of_its_command() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut command = shell("echo $GIVEN-$PATH_TAKEN");
+    command.env("GIVEN", "yes").env_remove("PATH_TAKEN");
+    let process = Process::start("test", &command, &[first_cpu()], dir.path()).expect("a shell");
+    wait_until("it has ended", || process.ended().expect("our child").is_some());
+    assert_eq!(process.output().trim(), "yes-");
+}
+
+#[test]
 fn program_that_is_not_there_is_an_error_with_its_name() {
     let dir = tempfile::tempdir().expect("a directory");
     let started =
