@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Options};
 use crate::experiment::ExperimentArgs;
+use crate::experiment::worker::{self, WorkerArgs};
 use crate::load::LoadArgs;
 use crate::{experiment, explain, load, serve};
 
@@ -32,6 +33,9 @@ enum Command {
     Load(LoadArgs),
     /// Repeat a measurement: baselines, mechanisms and peers in one run
     Experiment(ExperimentArgs),
+    /// One window of an experiment, in a process of its own
+    #[command(hide = true)]
+    Worker(WorkerArgs),
 }
 
 /// `serve`, `explain` and `check` take the same options: they do, print and judge the same configuration.
@@ -67,6 +71,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => args.config().map_err(Into::into).and_then(|c| explain::check(&c)),
         Command::Load(args) => load::main(&args),
         Command::Experiment(args) => experiment::run(&args),
+        Command::Worker(args) => worker::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         let wrong_usage = error.downcast_ref::<ConfigError>().is_some();

@@ -3,6 +3,12 @@
 //! | module | the question it answers |
 //! |---|---|
 //! | `nginx` | what does a small request cost here, in nginx, and without the mechanisms? |
+//! | `stages` | what does a task cost as more and more are in flight through its stages? |
+//! | `allocate` | what do an allocation, a permit and a free on another CPU cost? |
+//! | `worker` | what does one configuration cost, alone in a fresh process? |
+//! | `runner` | how is a worker started, and what did it say? |
+//! | `valgrind` | what did valgrind count? |
+//! | `simulated` | how are counts written down that are the same every time? |
 //! | `paired` | in which order is what measured, and what follows? |
 //! | `servers` | how is each server started? |
 //! | `process` | does it run, and is it gone afterwards? |
@@ -16,6 +22,7 @@
 //! | `sys` | the system calls |
 //! | `interrupt` | has somebody pressed Ctrl-C? |
 
+mod allocate;
 mod interrupt;
 mod nginx;
 mod paired;
@@ -23,11 +30,16 @@ mod probe;
 mod process;
 mod progress;
 mod report;
+mod runner;
 mod scratch;
 mod servers;
+mod simulated;
+mod stages;
 mod sys;
 mod usage;
+mod valgrind;
 mod window;
+pub mod worker;
 mod wrk;
 
 use std::path::PathBuf;
@@ -42,6 +54,7 @@ pub use process::Process;
 pub use report::{Better, Ratio, Report, Row};
 pub use sys::Ended;
 pub use usage::{Accountant, Sample};
+pub use valgrind::{Cache, Counts, ValgrindError, net};
 pub use wrk::{WrkError, WrkReport};
 
 /// The command line of `demo-server experiment`.
@@ -70,7 +83,15 @@ pub enum Name {
     /// 1 KiB files over keep-alive connections: this server, nginx, h2o, and this server without
     /// its mechanisms
     Nginx,
+    /// A task's objects through three stages, 8 to 8000 tasks in flight: the slab, mimalloc, malloc
+    Stages,
+    /// Allocating and freeing, permits, frees on another CPU: the slab, mimalloc, malloc
+    Allocate,
 }
+
+/// Said where a peer is missing because it was not built in; the experiment's name follows.
+const WITHOUT_PEERS: &str =
+    "built without peers: cargo run --release --features peers -- experiment";
 
 /// What every experiment is told.
 struct Setup {
@@ -103,6 +124,8 @@ pub fn run(args: &ExperimentArgs) -> anyhow::Result<ExitCode> {
     pin_this_thread(&[setup.load_cpu]).context("cannot leave the server's CPU")?;
     let outcome = match args.name {
         Name::Nginx => nginx::run(&setup)?,
+        Name::Stages => stages::run(&setup)?,
+        Name::Allocate => allocate::run(&setup)?,
     };
     print!("{}", outcome.report);
     if let Some(path) = &args.json {
@@ -116,4 +139,16 @@ pub fn run(args: &ExperimentArgs) -> anyhow::Result<ExitCode> {
             ExitCode::FAILURE
         }
     })
+}
+
+/// Says so if two equal configurations differ by more than `tolerance`.
+fn note_null(report: &mut Report, tolerance: f64) {
+    let null = report.ratios.iter().find(|ratio| ratio.id == "aa_null");
+    if let Some(median) = null.map(|ratio| ratio.median)
+        && (median - 1.0).abs() > tolerance
+    {
+        report.note(format!(
+            "two equal configurations differ by a factor of {median:.3}: trust no ratio more finely than that"
+        ));
+    }
 }

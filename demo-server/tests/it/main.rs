@@ -18,3 +18,4 @@ mod refuse;
 mod serve;
 mod support;
 mod tidy;
+mod worker;

@@ -1,0 +1,228 @@
+//! What do an allocation, a permit and a free on another CPU cost, in time and in instructions?
+//!
+//! Bursts of 32 objects of one size, next to mimalloc and to malloc of the C library. Times come from A/B/B/A
+//! blocks of processes, instructions from callgrind: two runs of different lengths, and their difference.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use super::paired::{Comparison, Finding, Measurement, Paired};
+use super::progress::Progress;
+use super::report::{Better, Report};
+use super::runner::{Runner, Work};
+use super::simulated::Counted;
+use super::worker::{BURST, Job, REMOTE_SIZE, Source, largest_burst, mimalloc_version};
+use super::{Outcome, Setup, WITHOUT_PEERS};
+
+const TIME: &str = "ns";
+const INSTRUCTIONS: &str = "instructions";
+const SIZES: [u64; 3] = [64, 4096, 12288];
+/// Larger than the objects of the only site.
+const TOO_LARGE: u64 = 4160;
+/// A quick run begins no block that would end later than this.
+const QUICK_LIMIT: Duration = Duration::from_secs(55);
+/// What starting a worker and warming it up add to its window.
+const OVERHEAD: Duration = Duration::from_millis(100);
+/// A null further from 1 than this says how little the other ratios mean.
+const NULL_TOLERANCE: f64 = 0.03;
+/// Bursts of the two runs that are counted.
+const ROUNDS: [u64; 2] = [500, 2500];
+
+/// The configurations, by the names of their rows.
+static CONFIGS: [(&str, Work); 11] = [
+    ("stingy", Work::new(Job::Pair, Source::Stingy)),
+    ("stingy-again", Work::new(Job::Pair, Source::Stingy)),
+    ("stingy-slot", Work::new(Job::Pair, Source::StingySlot)),
+    ("mimalloc", Work::new(Job::Pair, Source::Mimalloc)),
+    ("system", Work::new(Job::Pair, Source::System)),
+    ("remote-stingy", Work::new(Job::Remote, Source::Stingy)),
+    ("remote-mimalloc", Work::new(Job::Remote, Source::Mimalloc)),
+    ("remote-system", Work::new(Job::Remote, Source::System)),
+    ("fallback-stingy", Work::new(Job::Fallback, Source::Stingy)),
+    ("fallback-system", Work::new(Job::Fallback, Source::System)),
+    ("fallback-again", Work::new(Job::Fallback, Source::System)),
+];
+
+/// Permits that are asked for: name, sites of the stage.
+const ADMITS: [(&str, usize); 3] =
+    [("admit-1-site", 1), ("admit-2-sites", 2), ("admit-4-sites", 4)];
+/// Tasks that a permit is for.
+const BATCHES: [u64; 2] = [1, 32];
+
+const FINDINGS: [Finding; 14] = [
+    time("pair_vs_mimalloc", "stingy", "mimalloc", None),
+    time("pair_vs_mimalloc_64", "stingy", "mimalloc", Some(64)),
+    time("pair_vs_mimalloc_4096", "stingy", "mimalloc", Some(4096)),
+    time("pair_vs_mimalloc_12288", "stingy", "mimalloc", Some(12288)),
+    time("pair_vs_system", "stingy", "system", None),
+    time("slot_vs_mimalloc", "stingy-slot", "mimalloc", None),
+    time("slot_vs_mimalloc_64", "stingy-slot", "mimalloc", Some(64)),
+    time("slot_vs_mimalloc_4096", "stingy-slot", "mimalloc", Some(4096)),
+    time("slot_vs_mimalloc_12288", "stingy-slot", "mimalloc", Some(12288)),
+    time("remote_vs_mimalloc", "remote-stingy", "remote-mimalloc", None),
+    time("remote_vs_system", "remote-stingy", "remote-system", None),
+    time("fallback_vs_system", "fallback-stingy", "fallback-system", None),
+    time("fallback_aa_null", "fallback-system", "fallback-again", None),
+    time("aa_null", "stingy", "stingy-again", None),
+];
+
+const fn time(id: &'static str, of: &'static str, to: &'static str, x: Option<u64>) -> Finding {
+    Finding { id, of, to, x, metric: TIME, better: Better::Lower }
+}
+
+/// Runs the experiment.
+pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
+    let begun = Instant::now();
+    let mut report = Report::measured("allocate");
+    let ms = if setup.quick { 150 } else { 500 };
+    let runner = Runner::new(setup, ms)?;
+    let sizes = describe(&mut report, setup, ms)?;
+    count(&mut report, &runner, &sizes)?;
+    admit(&mut report, &runner, if setup.quick { 2 } else { 8 })?;
+
+    let blocks = plan(setup, &sizes);
+    let mut paired = Paired::default();
+    let mut progress = Progress::new(blocks.len());
+    let block = (Duration::from_millis(ms).mul_f64(1.2) + OVERHEAD) * 4;
+    for (done, comparison) in blocks.iter().enumerate() {
+        if setup.quick && begun.elapsed() + block > QUICK_LIMIT {
+            let left = blocks.len() - done;
+            report.note(format!("{left} of {} blocks did not fit into the time", blocks.len()));
+            break;
+        }
+        let Comparison { of, to, x } = comparison;
+        progress.step(&format!("{of} and {to} of {x} bytes"));
+        paired.block(comparison, |name, x| {
+            let ns = runner.ns(&work(name, x)?)?;
+            anyhow::Ok(Measurement(vec![(TIME, "ns", ns)]))
+        })?;
+    }
+    drop(progress);
+    paired.rows(&mut report);
+    report.ratios.extend(FINDINGS.iter().filter_map(|finding| paired.ratio(finding)));
+    super::note_null(&mut report, NULL_TOLERANCE);
+    Ok(Outcome { report, failure: None })
+}
+
+/// The orders of a configuration for objects of a size.
+fn work(name: &str, size: u64) -> anyhow::Result<Work> {
+    let config = CONFIGS.iter().find(|(config, _)| *config == name);
+    let &(_, work) = config.with_context(|| format!("no configuration {name}"))?;
+    Ok(Work { size: usize::try_from(size)?, ..work })
+}
+
+/// Is it part of this build?
+fn is_built_in(name: &str) -> bool {
+    cfg!(feature = "peers") || !name.contains("mimalloc")
+}
+
+/// Says how it is measured, and returns the sizes of which a burst fits into the slab.
+fn describe(report: &mut Report, setup: &Setup, ms: u64) -> anyhow::Result<Vec<u64>> {
+    report.note(format!(
+        "x bytes an object, a word of it written, bursts of {BURST} (a pair is an allocation and its free, the loop included); stingy: \
+         objects of a type, one permit a burst; -slot: buffers of bytes; every window is a process of its own on CPU {} and measures {ms} ms",
+        setup.server_cpu
+    ));
+    report.note(format!(
+        "remote-: made on CPU {} and freed on CPU {}, the time both spend on that; fallback-: zeroed buffers that the slab's site is too small for; admit-: \
+         x tasks, asked for and given back, net of the loop",
+        setup.server_cpu, setup.load_cpu
+    ));
+    match mimalloc_version() {
+        Some(version) => report.note(format!("mimalloc {version}")),
+        None => report.note(format!("{WITHOUT_PEERS} allocate")),
+    }
+    let mut sizes = Vec::new();
+    for size in SIZES {
+        if largest_burst(usize::try_from(size)?, BURST)? == BURST {
+            sizes.push(size);
+        } else {
+            report.note(format!("the slab of this cache has no {BURST} objects of {size} bytes"));
+        }
+    }
+    Ok(sizes)
+}
+
+/// The blocks, those of the main question in every round.
+fn plan(setup: &Setup, sizes: &[u64]) -> Vec<Comparison> {
+    let of_sizes = |of, to| sizes.iter().map(move |&x| Comparison { of, to, x });
+    let one = |of, to, x| Comparison { of, to, x };
+    let remote = REMOTE_SIZE as u64;
+    let mut blocks = Vec::new();
+    for round in 0..if setup.quick { 2 } else { 5 } {
+        blocks.extend(of_sizes("stingy", "mimalloc"));
+        blocks.extend(of_sizes("stingy", "stingy-again"));
+        blocks.push(one("fallback-stingy", "fallback-system", TOO_LARGE));
+        if setup.load_cpu != setup.server_cpu {
+            blocks.push(one("remote-stingy", "remote-mimalloc", remote));
+        }
+        if round > 0 && setup.quick {
+            continue;
+        }
+        blocks.extend(of_sizes("stingy-slot", "mimalloc"));
+        blocks.extend(of_sizes("stingy", "system"));
+        blocks.push(one("fallback-system", "fallback-again", TOO_LARGE));
+        if setup.load_cpu != setup.server_cpu {
+            blocks.push(one("remote-stingy", "remote-system", remote));
+        }
+    }
+    blocks.retain(|block| is_built_in(block.of) && is_built_in(block.to));
+    blocks
+}
+
+/// Instructions of a pair.
+fn count(report: &mut Report, runner: &Runner, sizes: &[u64]) -> anyhow::Result<()> {
+    if !runner.can_count() {
+        report.note(
+            "valgrind is not installed, so no instructions were counted: apt-get install valgrind",
+        );
+        return Ok(());
+    }
+    let mut counted = Counted::new(INSTRUCTIONS, "1");
+    for name in ["stingy", "stingy-slot", "mimalloc", "system"] {
+        for &size in sizes.iter().filter(|_| is_built_in(name)) {
+            match runner.instructions(&work(name, size)?, ROUNDS) {
+                Ok(count) => counted.add(name, size, count),
+                Err(error) => {
+                    runner.check()?;
+                    report.note(format!("{name} at {size} bytes was not counted: {error:#}"));
+                }
+            }
+        }
+    }
+    counted.report(report);
+    for (id, of) in [("instructions", "stingy"), ("slot_instructions", "stingy-slot")] {
+        for &size in sizes {
+            counted.ratio(report, &format!("{id}_vs_mimalloc_{size}"), of, "mimalloc", size);
+        }
+        let mut all: Vec<f64> =
+            sizes.iter().filter_map(|&size| counted.quotient(of, "mimalloc", size)).collect();
+        all.sort_by(f64::total_cmp);
+        if let [low, .., high] = all[..] {
+            let median = all[all.len() / 2];
+            let id = format!("{id}_vs_mimalloc");
+            counted.ratio_of(report, &id, (of, "mimalloc"), [median, low, high]);
+        }
+    }
+    report.note(format!(
+        "instructions: of a pair, by callgrind, {} bursts less {}; the ratio over all sizes is their median, from the least to the largest",
+        ROUNDS[1], ROUNDS[0]
+    ));
+    Ok(())
+}
+
+/// Nanoseconds of a permit.
+fn admit(report: &mut Report, runner: &Runner, windows: usize) -> anyhow::Result<()> {
+    for (name, sites) in ADMITS {
+        for batch in BATCHES {
+            let tasks = usize::try_from(batch)?;
+            let work = Work { sites, tasks, ..Work::new(Job::Admit, Source::Stingy) };
+            let values = (0..windows).map(|_| runner.ns(&work)).collect::<Result<Vec<_>, _>>()?;
+            if let Some(interval) = crate::interval::bootstrap(&values, 1) {
+                report.row(name, batch, TIME, "ns", interval);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! How is a worker started, and what did it say?
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+
+use super::Setup;
+use super::interrupt::Interrupt;
+use super::process::{Process, find_program};
+use super::scratch::Scratch;
+use super::valgrind::{Cache, Counts, net};
+use super::worker::{Answer, Bound, Job, Kernel, Source};
+
+/// No window takes longer, valgrind's included.
+const LIMIT: Duration = Duration::from_secs(120);
+const STEP: Duration = Duration::from_millis(2);
+
+/// A worker's orders.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Work {
+    pub(super) job: Job,
+    pub(super) from: Source,
+    pub(super) kernel: Kernel,
+    pub(super) bound: Bound,
+    pub(super) tasks: usize,
+    pub(super) size: usize,
+    pub(super) sites: usize,
+    /// The environment that its allocator is tuned by.
+    pub(super) env: &'static [(&'static str, &'static str)],
+}
+
+impl Work {
+    pub(super) const fn new(job: Job, from: Source) -> Work {
+        Work {
+            job,
+            from,
+            kernel: Kernel::Lines,
+            bound: Bound::None,
+            tasks: 1,
+            size: 4096,
+            sites: 1,
+            env: &[],
+        }
+    }
+
+    fn args(&self, length: Length) -> Vec<String> {
+        let Work { job, from, kernel, bound, tasks, size, sites, .. } = *self;
+        let (flag, length) = match length {
+            Length::Ms(ms) => ("--ms", ms),
+            Length::Rounds(rounds) => ("--rounds", rounds),
+        };
+        let mut args = vec!["worker".into(), name_of(job)];
+        let options = [
+            ("--from", name_of(from)),
+            ("--kernel", name_of(kernel)),
+            ("--bound", name_of(bound)),
+            ("--tasks", tasks.to_string()),
+            ("--size", size.to_string()),
+            ("--sites", sites.to_string()),
+            (flag, length.to_string()),
+        ];
+        args.extend(options.into_iter().flat_map(|(name, value)| [name.into(), value]));
+        args
+    }
+}
+
+fn name_of(value: impl ValueEnum) -> String {
+    value.to_possible_value().map_or(String::new(), |value| value.get_name().into())
+}
+
+#[derive(Clone, Copy)]
+enum Length {
+    Ms(u64),
+    Rounds(u64),
+}
+
+/// Starts workers, one at a time.
+pub(super) struct Runner {
+    program: PathBuf,
+    valgrind: Option<PathBuf>,
+    scratch: Scratch,
+    cpu: usize,
+    other_cpu: usize,
+    ms: u64,
+    interrupt: Interrupt,
+}
+
+impl Runner {
+    pub(super) fn new(setup: &Setup, ms: u64) -> anyhow::Result<Runner> {
+        Ok(Runner {
+            program: std::env::current_exe().context("cannot find this program's file")?,
+            valgrind: find_program("valgrind"),
+            scratch: Scratch::new().context("cannot make a temporary directory")?,
+            cpu: setup.server_cpu,
+            other_cpu: setup.load_cpu,
+            ms,
+            interrupt: setup.interrupt.clone(),
+        })
+    }
+
+    /// What a unit of the work costs in time, in nanoseconds.
+    pub(super) fn ns(&self, work: &Work) -> anyhow::Result<f64> {
+        let mut args: Vec<OsString> =
+            work.args(Length::Ms(self.ms)).into_iter().map(OsString::from).collect();
+        let mut cpus = vec![self.cpu];
+        if work.job == Job::Remote {
+            args.extend(["--other-cpu".into(), self.other_cpu.to_string().into()]);
+            cpus.push(self.other_cpu);
+        }
+        Ok(self.run(&self.program, &args, work, &cpus)?.ns)
+    }
+
+    /// An error once a signal has come.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        self.interrupt.check()
+    }
+
+    /// Is valgrind there?
+    pub(super) fn can_count(&self) -> bool {
+        self.valgrind.is_some()
+    }
+
+    /// The data misses of a unit of the work in the cache of level two, of runs of two lengths.
+    pub(super) fn misses(&self, work: &Work, rounds: [u64; 2]) -> anyhow::Result<f64> {
+        let folder = format!("/sys/devices/system/cpu/cpu{}/cache", self.cpu);
+        let folder = Path::new(&folder);
+        let (first, second) = (Cache::read(folder, 1)?, Cache::read(folder, 2)?);
+        let tool = [
+            "--tool=cachegrind".to_string(),
+            "--cache-sim=yes".into(),
+            format!("--D1={first}"),
+            format!("--LL={second}"),
+        ];
+        self.counted(work, rounds, &tool, "--cachegrind-out-file", |counts| {
+            Ok(counts.data_misses()?)
+        })
+    }
+
+    /// The instructions of a unit of the work, of runs of two lengths.
+    pub(super) fn instructions(&self, work: &Work, rounds: [u64; 2]) -> anyhow::Result<f64> {
+        let tool = ["--tool=callgrind".to_string()];
+        self.counted(work, rounds, &tool, "--callgrind-out-file", |counts| {
+            Ok(counts.instructions()?)
+        })
+    }
+
+    fn counted(
+        &self,
+        work: &Work,
+        rounds: [u64; 2],
+        tool: &[String],
+        out: &str,
+        read: impl Fn(&Counts) -> anyhow::Result<u64>,
+    ) -> anyhow::Result<f64> {
+        let valgrind = self.valgrind.as_ref().context("apt-get install valgrind")?;
+        let mut runs = [(0, 0); 2];
+        for (run, rounds) in runs.iter_mut().zip(rounds) {
+            let file = self.scratch.path().join("counts");
+            let mut args: Vec<OsString> = tool.iter().map(OsString::from).collect();
+            let mut named = OsString::from(format!("{out}="));
+            named.push(&file);
+            args.extend([named, self.program.clone().into()]);
+            args.extend(work.args(Length::Rounds(rounds)).into_iter().map(OsString::from));
+            let answer = self.run(valgrind, &args, work, &[self.cpu])?;
+            let text = fs::read_to_string(&file).context("valgrind has written nothing")?;
+            *run = (read(&Counts::parse(&text)?)?, answer.units);
+        }
+        net(runs[0], runs[1]).context("both runs did the same work")
+    }
+
+    fn run(
+        &self,
+        program: &Path,
+        args: &[OsString],
+        work: &Work,
+        cpus: &[usize],
+    ) -> anyhow::Result<Answer> {
+        let mut command = Command::new(program);
+        command.args(args).envs(work.env.iter().copied());
+        let process = Process::start("worker", &command, cpus, self.scratch.path())?;
+        let ended = self.interrupt.wait_for(LIMIT, STEP, || process.ended())?;
+        let Some(ended) = ended else { bail!("a worker did not end in time: {work:?}") };
+        if !ended.is_success() {
+            bail!("a worker ended with {ended}: {}", process.last_words());
+        }
+        let output = process.output();
+        let line = output.lines().rev().find(|line| line.starts_with('{'));
+        let line = line.with_context(|| format!("a worker gave no answer: {output}"))?;
+        serde_json::from_str(line).with_context(|| format!("a worker's answer: {line}"))
+    }
+}

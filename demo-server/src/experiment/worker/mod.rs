@@ -1,0 +1,144 @@
+//! What does one configuration cost, alone in a fresh process?
+//!
+//! The hidden sub-command `demo-server worker`: experiments start it, once a window, so that every window
+//! begins with fresh memory, allocators that are tuned by environment variables can be, and valgrind can be
+//! put in front. It prints one line of JSON.
+//!
+//! | module | the question it answers |
+//! |---|---|
+//! | `clock` | how many rounds, and how long did they take? |
+//! | `lines` | how is an object touched, a word a line or every byte? |
+//! | `heap` | where do the objects of the general allocators come from? |
+//! | `slab` | which map, and how many objects of which size fit? |
+//! | `stages` | what does a task cost that goes through three stages? |
+//! | `pair` | what does an allocation and its free cost? |
+//! | `admit` | what does a permit cost? |
+//! | `remote` | what does a free on another CPU cost? |
+//! | `fallback` | what does a request cost that the slab cannot have? |
+
+mod admit;
+mod clock;
+mod fallback;
+mod heap;
+mod lines;
+mod pair;
+mod remote;
+mod slab;
+mod stages;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+
+pub(super) use heap::mimalloc_version;
+pub(super) use pair::BURST;
+pub(super) use remote::SIZE as REMOTE_SIZE;
+pub(super) use slab::{largest_burst, tasks_at_once};
+
+use clock::Clock;
+
+/// What a worker is to do.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct WorkerArgs {
+    /// What is measured
+    #[arg(value_enum)]
+    pub(super) job: Job,
+    /// Where the memory comes from
+    #[arg(long, value_enum)]
+    pub(super) from: Source,
+    /// How objects are touched
+    #[arg(long, value_enum, default_value_t = Kernel::Lines)]
+    pub(super) kernel: Kernel,
+    /// How many tasks go through a stage before the next stage runs
+    #[arg(long, value_enum, default_value_t = Bound::None)]
+    pub(super) bound: Bound,
+    /// Tasks in flight, objects of a burst, or tasks that a permit is asked for
+    #[arg(long, default_value_t = 1)]
+    pub(super) tasks: usize,
+    /// Bytes of an object
+    #[arg(long, default_value_t = 4096)]
+    pub(super) size: usize,
+    /// Sites that the admitted stage allocates from
+    #[arg(long, default_value_t = 1)]
+    pub(super) sites: usize,
+    /// The CPU that frees what this one allocates
+    #[arg(long)]
+    pub(super) other_cpu: Option<usize>,
+    /// Milliseconds to measure
+    #[arg(long, default_value_t = 200, conflicts_with = "rounds")]
+    pub(super) ms: u64,
+    /// Rounds to run instead, without a clock
+    #[arg(long)]
+    pub(super) rounds: Option<u64>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Job {
+    Stages,
+    Pair,
+    Admit,
+    Remote,
+    Fallback,
+}
+
+/// Where objects come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Source {
+    Stingy,
+    StingySlot,
+    Mimalloc,
+    System,
+}
+
+/// How an object is touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Kernel {
+    Lines,
+    Bytes,
+}
+
+/// How many tasks go through a stage before the next stage runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Bound {
+    None,
+    Slab,
+    One,
+}
+
+/// What a worker found.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Answer {
+    /// Nanoseconds a unit (a task, a pair, a permit, an object); 0 if it ran without a clock.
+    pub(super) ns: f64,
+    /// How many units were measured, or run.
+    pub(super) units: u64,
+}
+
+/// Runs a worker and prints what it found.
+pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
+    let answer = work(args).with_context(|| format!("{args:?}"))?;
+    println!("{}", serde_json::to_string(&answer)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn work(args: &WorkerArgs) -> anyhow::Result<Answer> {
+    if args.tasks == 0 {
+        bail!("nothing to do: give at least one task");
+    }
+    let clock = Clock::new(args.ms, args.rounds);
+    match args.job {
+        Job::Stages => stages::run(args, clock),
+        Job::Pair => pair::run(args, clock),
+        Job::Admit => admit::run(args, clock),
+        Job::Remote => remote::run(args, clock),
+        Job::Fallback => fallback::run(args, clock),
+    }
+}
+
+/// This build has no peers.
+#[cfg(not(feature = "peers"))]
+fn without_peers<T>() -> anyhow::Result<T> {
+    bail!("mimalloc is not built in: cargo build --release --features peers")
+}

@@ -1,0 +1,77 @@
+//! What does an allocation and its free cost?
+//!
+//! Bursts of 32: the objects are made, a word of each is written, all are freed. Nothing else is in the
+//! figure but the loop and, once a burst, the permit.
+
+use std::array;
+use std::hint::black_box;
+
+use anyhow::{bail, ensure};
+use stingy_alloc::{Permit, SiteId, Slot, StageId};
+
+use super::clock::Clock;
+use super::heap::{Heap, System};
+use super::slab::of_size;
+use super::{Answer, Source, WorkerArgs};
+
+/// Objects of a burst.
+pub(in super::super) const BURST: usize = 32;
+
+const STAGE: StageId = StageId(0);
+
+/// Runs the worker.
+pub(super) fn run(args: &WorkerArgs, clock: Clock) -> anyhow::Result<Answer> {
+    // The bytes beside the word are part of the type, so that no allocator is asked for a size that it
+    // must look at.
+    match args.size {
+        64 => of_rest::<56>(args, clock),
+        4096 => of_rest::<4088>(args, clock),
+        12288 => of_rest::<12280>(args, clock),
+        other => bail!("there are no objects of {other} bytes: choose 64, 4096 or 12288"),
+    }
+}
+
+fn of_rest<const REST: usize>(args: &WorkerArgs, clock: Clock) -> anyhow::Result<Answer> {
+    match args.from {
+        Source::Stingy | Source::StingySlot => slots(args, clock),
+        Source::System => boxes(clock, System::boxed::<REST>),
+        #[cfg(feature = "peers")]
+        Source::Mimalloc => boxes(clock, super::heap::MiMalloc::boxed::<REST>),
+        #[cfg(not(feature = "peers"))]
+        Source::Mimalloc => super::without_peers(),
+    }
+}
+
+/// Makes the objects of a burst, each with a word written, and frees them.
+#[inline]
+fn burst<O>(make: impl FnMut(u64) -> O) {
+    let mut make = make;
+    let mut held: [O; BURST] = array::from_fn(|word| make(word as u64));
+    black_box(&mut held);
+}
+
+fn boxes<O>(clock: Clock, make: impl Fn(u64) -> O) -> anyhow::Result<Answer> {
+    clock.measure(BURST as u64, || {
+        burst(&make);
+        Ok(())
+    })
+}
+
+/// Buffers of bytes, one permit a burst.
+fn slots(args: &WorkerArgs, clock: Clock) -> anyhow::Result<Answer> {
+    let slab = of_size(args.size, BURST)?;
+    clock.measure(BURST as u64, || {
+        let mut permit = slab.admit(STAGE, BURST);
+        ensure!(permit.granted() == BURST, "the slab has no room for a burst");
+        burst(|word| slot(&mut permit, word));
+        Ok(())
+    })
+}
+
+/// A slot of the only site, with a word written.
+#[inline]
+pub(super) fn slot(permit: &mut Permit<'_>, word: u64) -> Option<Slot> {
+    let mut slot = permit.alloc(SiteId(0)).ok()?;
+    *slot.first_chunk_mut()? = word.to_ne_bytes();
+    Some(slot)
+}
