@@ -41,7 +41,7 @@ fn pair(c: &mut Criterion) {
     group.throughput(Throughput::Elements(BATCH as u64));
     group.bench_function("slab, one permit a burst", |b| {
         b.iter(|| {
-            let mut permit = slab.admit(ONE, BATCH);
+            let permit = slab.admit(ONE, BATCH);
             burst(&mut held, || permit.alloc(SITE).expect("covered"));
         });
     });

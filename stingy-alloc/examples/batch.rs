@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     while done.len() < TASKS {
         // Later stages first: they give memory back.
         for stage in (0..3).rev() {
-            let mut permit = slab.admit(StageId(stage as u16), waiting[stage].len());
+            let permit = slab.admit(StageId(stage as u16), waiting[stage].len());
             batches += usize::from(permit.granted() > 0);
             for mut task in waiting[stage].drain(..permit.granted()).collect::<Vec<_>>() {
                 if stage == 2 {

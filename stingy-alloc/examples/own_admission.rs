@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // A hundred downloads want chunks and hold them.
     let mut downloads: Vec<Slot> = Vec::new();
-    let mut permit = policy.admit(greedy, 100);
+    let permit = policy.admit(greedy, 100);
     for _ in 0..permit.granted() {
         downloads.push(permit.alloc(chunk)?);
     }
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(policy.admit(greedy, 1).granted(), 0);
 
     // Short requests still find theirs.
-    let mut permit = policy.admit(reply, 100);
+    let permit = policy.admit(reply, 100);
     assert_eq!(permit.granted(), 4);
     let mut answer = permit.alloc(chunk)?;
     answer[..2].copy_from_slice(b"OK");

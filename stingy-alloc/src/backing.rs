@@ -1,11 +1,11 @@
 //! Memory for a slab: huge pages reserved, else huge pages made, else plain pages, and it says which.
 
 use std::io;
-use std::ptr::NonNull;
+use std::ops::Range;
 
-use memmap2::{Advice, MmapOptions, MmapRaw};
-
-use crate::sys::{self, HUGE_PAGE};
+use crate::arena::Stride;
+use crate::sys::{Advice, HUGE_PAGE, Kind, Pages};
+use crate::unit::{END, TOP};
 
 /// What a slab lies on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,127 +38,170 @@ impl std::fmt::Display for Backing {
     }
 }
 
+/// Bytes of plain pages below the huge ones, for a stack deeper than the rest of those. They take
+/// memory only when something reaches them.
+const SPILL: usize = 2 << 20;
+
 /// The memory of one slab, unmapped on drop.
 ///
 /// # Invariants
-/// 1. `start..start + len` lies within `map`, is zeroed, and starts at a multiple of W.
-/// 2. Nothing but this value gives out pointers into it before `base` is called.
+/// 1. `low..END` of the stride is mapped and zeroed at first; below and above it nothing is.
+/// 2. Nothing but this value gives out pointers into it before `pages` is called.
 #[derive(Debug)]
 pub(crate) struct Mapping {
-    map: MmapRaw,
-    start: usize,
-    len: usize,
+    stride: Stride,
+    /// Where the low slab starts, the cache slab, and the pages around it that are meant to be huge.
+    low: usize,
+    slab: Range<usize>,
+    huge: Range<usize>,
     /// What it is backed by; never `Auto`.
     pub(crate) backing: Backing,
-    /// Whether it cannot be swapped out.
+    /// Whether the cache slab cannot be swapped out.
     pub(crate) locked: bool,
     /// Why the better backings were not had.
     pub(crate) refused: Vec<String>,
 }
 
 impl Mapping {
-    /// Maps and faults `len` bytes, aligned to `way` bytes.
-    pub(crate) fn new(len: usize, way: usize, wanted: Backing) -> io::Result<Self> {
-        let huge_len = len.next_multiple_of(HUGE_PAGE);
-        let align = way.max(HUGE_PAGE);
-        let mut refused = Vec::new();
-        let mut mapping = None;
-        if matches!(wanted, Backing::Auto | Backing::HugeTlb) {
-            mapping = Self::hugetlb(huge_len, align)
-                .map_err(|e| refused.push(format!("hugetlb: {e}")))
-                .ok();
+    /// Maps and faults a cache slab of `len` bytes, and what belongs to it, into a stride. A child made
+    /// by `fork` gets a copy if `copied`, else a hole.
+    pub(crate) fn new(
+        stride: Stride,
+        len: usize,
+        wanted: Backing,
+        copied: bool,
+    ) -> io::Result<Self> {
+        let slab = TOP - len..TOP;
+        let huge = slab.start / HUGE_PAGE * HUGE_PAGE..END;
+        let low = huge.start.saturating_sub(SPILL);
+        let (backing, locked, refused) = (Backing::Pages, false, Vec::new());
+        let mut mapping = Self { stride, low, slab, huge, backing, locked, refused };
+        mapping.map(wanted)?;
+        if !copied && let Err(error) = mapping.pages(low..END).advise(Advice::DontFork) {
+            mapping.refused.push(format!("dontfork: {error}"));
         }
-        if mapping.is_none() && matches!(wanted, Backing::Auto | Backing::Thp) {
-            mapping =
-                Self::thp(huge_len, align).map_err(|e| refused.push(format!("thp: {e}"))).ok();
-        }
-        let plain = matches!(wanted, Backing::Auto | Backing::Pages);
-        let mut mapping = match mapping {
-            Some(mapping) => mapping,
-            None if plain => Self::pages(len, way)?,
-            None => return Err(io::Error::other(refused.join("; "))),
-        };
-        // A child would share what its parent's other threads are writing; best effort, as locking is.
-        if let Err(error) = mapping.map.advise_range(Advice::DontFork, mapping.start, mapping.len) {
-            refused.push(format!("dontfork: {error}"));
-        }
-        mapping.locked = sys::lock(&mapping.map, mapping.start, mapping.len).is_ok();
-        mapping.refused = refused;
+        let keep = if mapping.backing == Backing::Pages { &mapping.slab } else { &mapping.huge };
+        mapping.locked = mapping.pages(keep.clone()).lock().is_ok();
         Ok(mapping)
     }
 
-    fn hugetlb(len: usize, align: usize) -> io::Result<Self> {
-        let bits = HUGE_PAGE.trailing_zeros() as u8;
-        let map = MmapRaw::from(MmapOptions::new().len(len).huge(Some(bits)).map_anon()?);
-        let mapping = Self::within(map, len, align, Backing::HugeTlb)?;
+    fn map(&mut self, wanted: Backing) -> io::Result<()> {
+        let tried = |backing| wanted == Backing::Auto || wanted == backing;
+        self.spill()?;
+        if tried(Backing::HugeTlb) {
+            match self.hugetlb() {
+                Ok(()) => return Ok(()),
+                Err(error) => self.refused.push(format!("hugetlb: {error}")),
+            }
+        }
+        if tried(Backing::Thp) {
+            match self.thp() {
+                Ok(()) => return Ok(()),
+                Err(error) => self.refused.push(format!("thp: {error}")),
+            }
+        }
+        match tried(Backing::Pages) {
+            true => self.plain(),
+            false => Err(io::Error::other(self.refused.join("; "))),
+        }
+    }
+
+    /// Any part of the mapping.
+    pub(crate) fn pages(&self, range: Range<usize>) -> Pages {
+        self.stride.pages().part(range)
+    }
+
+    /// Where the low slab starts, in bytes from the start of the stride.
+    pub(crate) fn low(&self) -> usize {
+        self.low
+    }
+
+    pub(crate) fn stride(&self) -> &Stride {
+        &self.stride
+    }
+
+    /// Puts fresh memory into a range.
+    fn fresh(&mut self, range: Range<usize>, kind: Kind) -> io::Result<()> {
+        // SAFETY: the stride is ours, and by (2) nothing in it is in use yet.
+        unsafe { self.pages(range).map(kind) }
+    }
+
+    fn spill(&mut self) -> io::Result<()> {
+        let spill = self.low..self.huge.start;
+        if spill.is_empty() {
+            return Ok(());
+        }
+        self.fresh(spill.clone(), Kind::Plain)?;
+        // A kernel without huge pages refuses the advice and needs none.
+        let _ = self.pages(spill).advise(Advice::NoHugePage);
+        Ok(())
+    }
+
+    fn hugetlb(&mut self) -> io::Result<()> {
+        self.fresh(self.huge.clone(), Kind::HugeTlb)?;
         // Over the limit of a cgroup the first touch would be a SIGBUS; this returns the error.
-        mapping.map.advise_range(Advice::PopulateWrite, mapping.start, len)?;
-        Ok(mapping)
+        self.pages(self.huge.clone()).advise(Advice::PopulateWrite)?;
+        self.backing = Backing::HugeTlb;
+        Ok(())
     }
 
-    fn thp(len: usize, align: usize) -> io::Result<Self> {
-        let map = MmapRaw::from(MmapOptions::new().len(len.saturating_add(align)).map_anon()?);
-        let mut mapping = Self::within(map, len, align, Backing::Thp)?;
+    fn thp(&mut self) -> io::Result<()> {
+        self.fresh(self.huge.clone(), Kind::Plain)?;
+        let pages = self.pages(self.huge.clone());
         // With the system-wide switch at `never` this does nothing, and collapsing may still work.
-        let advised = mapping.map.advise_range(Advice::HugePage, mapping.start, len);
-        mapping.touch();
-        if mapping.huge()? {
-            return Ok(mapping);
+        let advised = pages.advise(Advice::HugePage);
+        pages.advise(Advice::PopulateWrite)?;
+        self.backing = Backing::Thp;
+        if self.is_huge()? {
+            return Ok(());
         }
-        sys::collapse(&mapping.map, mapping.start, len)?;
-        match mapping.huge()? {
-            true => Ok(mapping),
+        pages.advise(Advice::Collapse)?;
+        match self.is_huge()? {
+            true => Ok(()),
             false => Err(advised
                 .err()
                 .unwrap_or_else(|| io::Error::other("the kernel made no huge page"))),
         }
     }
 
-    fn pages(len: usize, way: usize) -> io::Result<Self> {
-        let map = MmapRaw::from(MmapOptions::new().len(len.saturating_add(way)).map_anon()?);
-        let mut mapping = Self::within(map, len, way, Backing::Pages)?;
+    fn plain(&mut self) -> io::Result<()> {
+        self.fresh(self.huge.clone(), Kind::Plain)?;
         // What was asked for is plain pages, also where huge ones are always tried; a kernel
         // without huge pages refuses the advice and needs none.
-        let _ = mapping.map.advise_range(Advice::NoHugePage, mapping.start, len);
-        mapping.touch();
-        Ok(mapping)
-    }
-
-    /// The first aligned `len` bytes of a fresh mapping.
-    fn within(map: MmapRaw, len: usize, align: usize, backing: Backing) -> io::Result<Self> {
-        let start = map.as_ptr().align_offset(align);
-        match start.checked_add(len).is_some_and(|end| end <= map.len()) {
-            true => Ok(Self { map, start, len, backing, locked: false, refused: Vec::new() }),
-            false => Err(io::Error::other("the mapping is not aligned to a way")),
-        }
-    }
-
-    /// Faults every page.
-    fn touch(&mut self) {
-        for page in self.bytes_mut().chunks_mut(4096) {
+        let _ = self.pages(self.huge.clone()).advise(Advice::NoHugePage);
+        self.backing = Backing::Pages;
+        for page in self.slab_mut().chunks_mut(4096) {
             // A plain store of what is there already could be left out by the compiler.
             std::hint::black_box(page)[0] = 0;
         }
+        Ok(())
     }
 
-    /// Whether every page is huge now, by the page tables or, failing that, by smaps.
-    pub(crate) fn huge(&self) -> io::Result<bool> {
-        let bytes = sys::huge_bytes(&self.map, self.start, self.len).or_else(|_| {
+    /// Whether every page around the slab is huge now, by the page tables or, failing that, by smaps.
+    pub(crate) fn is_huge(&self) -> io::Result<bool> {
+        let pages = self.pages(self.huge.clone());
+        let bytes = pages.huge_bytes().or_else(|_| {
             let smaps = std::fs::read_to_string("/proc/self/smaps")?;
-            Ok::<_, io::Error>(huge_in_smaps(&smaps, self.map.as_ptr().addr() + self.start))
+            Ok::<_, io::Error>(huge_in_smaps(&smaps, pages.start().addr().get()))
         })?;
-        Ok(bytes >= self.len)
+        Ok(bytes >= pages.len())
     }
 
-    /// All of it, before any slot is handed out.
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: by (1) within the mapping and initialised; by (2) and `&mut self` nobody else's.
-        unsafe { std::slice::from_raw_parts_mut(self.map.as_mut_ptr().add(self.start), self.len) }
+    /// The cache slab, before any object is handed out.
+    pub(crate) fn slab_mut(&mut self) -> &mut [u8] {
+        let pages = self.pages(self.slab.clone());
+        // SAFETY: by (1) mapped and initialised; by (2) and `&mut self` nobody else's.
+        unsafe { std::slice::from_raw_parts_mut(pages.start().as_ptr(), pages.len()) }
     }
+}
 
-    /// Its lowest byte; valid for all its bytes as long as the mapping lives.
-    pub(crate) fn base(&mut self) -> NonNull<u8> {
-        NonNull::from(self.bytes_mut()).cast()
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        let pages = self.pages(self.low..END);
+        // SAFETY: ours, and whoever drops a mapping uses nothing in it any more.
+        let unmapped = unsafe { pages.map(Kind::Hole) };
+        // Without a hole the memory would stay, which hurts nobody: the next slab maps over it.
+        debug_assert!(unmapped.is_ok(), "{unmapped:?}");
     }
 }
 

@@ -14,9 +14,9 @@ pub enum Reason {
     NoPermit,
     /// A stage asked for a permit and got none, as the slab was full.
     Exhausted,
-    /// A call to the system allocator although the slab is sealed.
+    /// A call to the system allocator although the slab is sealed ([`Seal`]).
     Sealed,
-    /// An object taken outside of the slab so that work goes on: [`Slab::escape`](crate::Slab::escape).
+    /// An object taken outside of the cache slab so that work goes on: [`Slab::escape`](crate::Slab::escape).
     Escape,
     /// The slab lies on plain pages, as no huge page was to be had.
     Backing,
@@ -52,6 +52,19 @@ impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.name())
     }
+}
+
+/// What happens when something that the map did not foresee reaches the system allocator, as the high
+/// slab has no room for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Seal {
+    /// It is served.
+    #[default]
+    Open,
+    /// It is served, and counted as [`Reason::Sealed`].
+    Count,
+    /// The process ends, after a line on standard error that names the site.
+    Abort,
 }
 
 /// A counter a reason.

@@ -1,76 +1,99 @@
-//! What a slab and its slots share: memory, pools, the way home. It lives until the last of them goes.
+//! What a slab and its objects share: memory, books, the way home. It lives until the last of them goes.
 
+use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use crate::arena::{self, STRIDE};
 use crate::atomics::{AtomicU64, Ordering};
 use crate::backing::Mapping;
-use crate::fallback::Fallbacks;
-use crate::pool::{Need, Pools};
-use crate::registry;
+use crate::claim::Claim;
+use crate::fallback::{Fallbacks, Reason, Seal};
+use crate::high::High;
+use crate::layout::Layout;
+use crate::map::{MemoryMap, Section, SiteId};
 use crate::remote::{Pushed, Remote};
-use crate::slot::{Label, Slot};
+use crate::slab::Options;
+use crate::slot::Slot;
+use crate::stage::{self, Need, Stage};
 use crate::thread;
+use crate::unit::{self, Lies, Pool, TOP, Unit};
 
-/// Called from the thread that freed a slot, when the owner had refused a permit for want of one.
+/// Called from the thread that freed an object, when the owner had refused a permit for want of one.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// The slots of one region.
+#[derive(Clone, Copy, Debug)]
+struct Slots {
+    first: u32,
+    step: u32,
+    count: u32,
+}
 
 /// The shared part of one slab.
 ///
 /// # Invariants
-/// 1. Allocated by `Box`; freed once: by the owner if no slot is out when it goes, else by the last slot.
-/// 2. A slot that is out names this, so this is alive and in the registry as long as that slot has not been given back.
-/// 3. `pools` and `fallbacks` are touched by the owner's thread only, while `owner` is its number; after
-///    that only by whoever frees this.
-/// 4. An index is out at most once: `pools` hands it out, and gets it back before it does so again.
-///    Hence the bytes of two slots that are out are disjoint.
+/// 1. Allocated by `Box`; freed once: by the owner if no object is out when it goes, else by the last object.
+/// 2. An object that is out lies in this home's stride, so this is alive and in the arena's table as long
+///    as that object has not been given back.
+/// 3. All but `owner`, `remote` and `wake` is touched by the owner's thread only, while `owner` is its
+///    number; after that only by whoever frees this.
+/// 4. A place is out at most once: the free list hands it out, and gets it back before it does so again.
+///    Slots are disjoint and lie in the cache slab, so the bytes of two objects that are out are disjoint.
 pub(crate) struct Home {
     /// The number of the owner's thread, or `NOBODY` once the slab is gone. Stored by the owner only,
     /// so every thread reads either "mine" and is the owner, or "not mine": Relaxed is enough.
     owner: AtomicU64,
-    pub(crate) pools: Pools,
+    pub(crate) unit: Unit,
+    pub(crate) stages: Box<[Stage]>,
+    regions: Box<[Slots]>,
+    pub(crate) claim: Claim,
     pub(crate) fallbacks: Fallbacks,
+    pub(crate) seal: Cell<Seal>,
+    high: High,
     remote: Remote,
     wake: Option<Wake>,
-    /// Keeps `base` mapped.
-    _mapping: Mapping,
-    base: NonNull<u8>,
-    /// Its number in the registry, as its slots carry it.
-    label: Label,
+    /// Whether a child made by `fork` has a copy of the memory.
+    copied: bool,
+    /// Set in a child that has not: nothing of the unit can be touched.
+    lost: Cell<bool>,
+    /// As it was scaled to this cache.
+    pub(crate) map: MemoryMap,
+    /// Keeps the unit mapped.
+    pub(crate) mapping: Mapping,
 }
 
 impl Home {
-    /// A home owned by this thread; `None` if the process has too many.
-    pub(crate) fn new(
-        mut mapping: Mapping,
-        pools: Pools,
-        wake: Option<Wake>,
-    ) -> Option<NonNull<Self>> {
-        let remote = Remote::new(pools.slots());
-        let owner = AtomicU64::new(thread::own());
-        let fallbacks = Fallbacks::default();
-        let base = mapping.base();
-        let (_mapping, label) = (mapping, Label::of_home(0));
-        let home = Self { owner, pools, fallbacks, remote, wake, _mapping, base, label };
-        let this = NonNull::from(Box::leak(Box::new(home)));
-        let number = registry::insert(this);
-        // SAFETY: just allocated, and nobody looks it up before it has handed out a slot.
-        unsafe {
-            match number {
-                Some(number) => (*this.as_ptr()).label = Label::of_home(number),
-                None => drop(Box::from_raw(this.as_ptr())),
-            }
-        }
-        number.map(|_| this)
-    }
-
-    /// Hands out one slot that a permit has reserved.
-    #[inline]
-    pub(crate) fn take(&self, need: &Need) -> Slot {
-        let taken = self.pools.take(need);
-        // SAFETY: by (4) the slot is nobody else's, and its bytes lie within the mapping, which is
-        // initialised and by (2) lives as long as the slot.
-        unsafe { Slot::in_slab(self.label, self.base, taken) }
+    /// A home owned by this thread.
+    pub(crate) fn new(mapping: Mapping, map: MemoryMap, options: &Options) -> NonNull<Self> {
+        let start = mapping.stride().pages().start();
+        // SAFETY: mapped as long as the home, which owns the mapping; only the home touches it from here on.
+        let unit = unsafe { Unit::new(start) };
+        let regions = open(unit, map.section());
+        let stages = stage::table(map.section());
+        // SAFETY: as above, and the home makes this one only.
+        let high = unsafe { High::new(unit) };
+        let home = Box::new(Self {
+            owner: AtomicU64::new(thread::own()),
+            unit,
+            stages,
+            regions,
+            claim: Claim::default(),
+            fallbacks: Fallbacks::default(),
+            seal: Cell::new(options.seal),
+            high,
+            remote: Remote::new(),
+            wake: options.wake.clone(),
+            copied: options.fork_copies,
+            lost: Cell::new(false),
+            map,
+            mapping,
+        });
+        let this = NonNull::from(Box::leak(home));
+        // SAFETY: just made.
+        unsafe { this.as_ref() }.mapping.stride().settle(this);
+        thread::settle(start);
+        this
     }
 
     /// Frees it.
@@ -79,16 +102,134 @@ impl Home {
     /// By (1) the caller's to free.
     unsafe fn take_down(home: NonNull<Self>) {
         // SAFETY: as promised; made by `Box`.
-        let home = unsafe { Box::from_raw(home.as_ptr()) };
-        registry::remove(home.label.home());
+        drop(unsafe { Box::from_raw(home.as_ptr()) });
     }
 
-    /// Frees slots that came home; returns how many.
+    /// For how many tasks a need is there.
+    #[inline]
+    pub(crate) fn grantable(&self, need: &Need) -> u32 {
+        let site = self.site(need).free.get();
+        // Nearly every count is 1, and a division costs as much as all the rest.
+        let site = if need.count == 1 { site } else { site / need.count.max(1) };
+        match need.of_region {
+            0 => site,
+            of_region => site.min(self.region(need).free.get() / of_region),
+        }
+    }
+
+    /// Reserves objects that are there.
+    #[inline]
+    pub(crate) fn charge(&self, need: &Need, objects: u32) {
+        self.site(need).charge(objects);
+        if need.of_region > 0 {
+            self.region(need).charge(objects);
+        }
+    }
+
+    /// Returns objects that were reserved and not used.
+    #[inline]
+    pub(crate) fn refund(&self, need: &Need, objects: u32) {
+        self.site(need).refund(objects);
+        if need.of_region > 0 {
+            self.region(need).refund(objects);
+        }
+    }
+
+    /// The pool of the site of a need.
+    #[inline]
+    pub(crate) fn site(&self, need: &Need) -> &Pool {
+        // SAFETY: as `Need` says.
+        unsafe { self.unit.pool_at(need.pool) }
+    }
+
+    /// The pool of the region of a need, if sites share it.
+    #[inline]
+    pub(crate) fn region(&self, need: &Need) -> &Pool {
+        // SAFETY: as `Need` says.
+        unsafe { self.unit.pool_at(need.list) }
+    }
+
+    /// What one object of a site takes; `None` if the map has no such site.
+    pub(crate) fn need(&self, site: SiteId) -> Option<Need> {
+        let section = self.map.section();
+        let known = section.sites.iter().any(|spec| spec.id == site) && !self.lost.get();
+        known.then(|| Need::of(section, &[(site, 1)], site, 1))
+    }
+
+    /// One object of a need that was charged for one.
+    pub(crate) fn pop(&self, need: &Need) -> Slot {
+        let (unit, pool) = (self.unit, self.site(need));
+        let place = unit.take(unit.list(need.site()), pool.mark.get());
+        // SAFETY: just taken, and its bytes are mapped and initialised for as long as it is out.
+        unsafe { Slot::in_slab(unit.at(place), pool.size.get() as usize) }
+    }
+
+    /// `len` bytes for an object of a site that has fewer.
+    #[cold]
+    pub(crate) fn oversize(&self, site: SiteId, len: usize) -> Slot {
+        if !self.lost.get() {
+            let pool = self.unit.pool(site.0);
+            pool.oversized.set(pool.oversized.get() + 1);
+            let len = u32::try_from(len).unwrap_or(u32::MAX);
+            pool.largest.set(pool.largest.get().max(len));
+        }
+        self.outside(Reason::SizeGuard, site, len)
+    }
+
+    /// `len` bytes of the high slab, or of the system allocator where it has none.
+    #[cold]
+    pub(crate) fn outside(&self, reason: Reason, site: SiteId, len: usize) -> Slot {
+        self.fallbacks.count(reason);
+        let high = if self.lost.get() { None } else { self.high.alloc(len) };
+        match high {
+            // SAFETY: just allocated, of that length, and alive as long as it is out.
+            Some(object) => unsafe { Slot::in_slab(object, len) },
+            None => {
+                self.unseal(reason, site, len);
+                Slot::heap(len)
+            }
+        }
+    }
+
+    /// The system allocator is about to be called for `site`.
+    fn unseal(&self, reason: Reason, site: SiteId, len: usize) {
+        if self.seal.get() == Seal::Open {
+            return;
+        }
+        self.fallbacks.count(Reason::Sealed);
+        if self.seal.get() == Seal::Abort {
+            let spec = self.map.sites().iter().find(|spec| spec.id == site);
+            let name = spec.map_or("unknown", |spec| spec.name.as_str());
+            eprintln!(
+                "stingy-alloc: the slab is sealed, and site `{name}` asks the system for {len} bytes ({reason})"
+            );
+            std::process::abort();
+        }
+    }
+
+    /// Frees objects that came home; returns how many.
     pub(crate) fn drain(&self) -> u32 {
-        if self.remote.len() == 0 {
+        if self.lost.get() || self.remote.len() == 0 {
             return 0;
         }
-        self.remote.drain(|index| self.pools.give(index))
+        self.remote.drain(|place| {
+            let below = unit::place_in(self.unit.entry(place).load(Ordering::Relaxed));
+            // SAFETY: it was out, and who had it sent it home.
+            unsafe { self.give(place) };
+            below
+        })
+    }
+
+    /// Takes an object back on the owner's thread.
+    ///
+    /// # Safety
+    /// The object at `place` is out, and the caller gives it up.
+    unsafe fn give(&self, place: u32) {
+        match self.unit.lies(place) {
+            // SAFETY: as promised, and it is of the high slab.
+            Lies::High => unsafe { self.high.give(place) },
+            _ => self.unit.give(place),
+        }
     }
 
     /// After a refusal: has the next free from another thread wake the owner. True if something came
@@ -97,62 +238,178 @@ impl Home {
         self.wake.is_some() && !self.remote.hunger()
     }
 
-    /// Takes a slot back, from any thread.
-    ///
-    /// # Safety
-    /// Slot `index` of the home of that number is out, and the caller gives it up.
-    #[inline]
-    pub(crate) unsafe fn give_back(number: u16, index: u32) {
-        // SAFETY: alive by (2), as the slot is still out; so its number is in the registry.
-        let (home, this) = unsafe {
-            let home = NonNull::new_unchecked(registry::get(number));
-            (home, home.as_ref())
-        };
-        if thread::is(this.owner.load(Ordering::Relaxed)) {
-            this.pools.give(index);
-        } else {
-            // SAFETY: as promised by the caller.
-            unsafe { Self::send_back(home, index) };
+    /// Objects that are out, those on their way home counted.
+    pub(crate) fn live(&self) -> u32 {
+        if self.lost.get() {
+            return 0;
         }
+        self.high.live()
+            + self.regions.iter().map(|slots| self.count(*slots, |_| true)).sum::<u32>()
     }
 
-    /// # Safety
-    /// As for [`give_back`](Self::give_back).
-    #[cold]
-    unsafe fn send_back(home: NonNull<Self>, index: u32) {
-        let mut wake = None;
-        // SAFETY: alive by (2), as this runs before the push.
-        let fetch = || wake = unsafe { &(*home.as_ptr()).wake }.clone();
-        // SAFETY: alive by (2) until the push has happened, and nothing is borrowed here that would
-        // have to last beyond it; the slot is the caller's, as promised.
-        let pushed = unsafe { Remote::push(&raw const (*home.as_ptr()).remote, index, fetch) };
-        match pushed {
-            Pushed::HomeHungry => {
-                if let Some(wake) = wake {
-                    wake();
-                }
-            }
-            Pushed::Home | Pushed::Orphan => {}
-            // SAFETY: the last slot, by the count that the owner left: by (1) ours to free.
-            Pushed::Last => unsafe { Self::take_down(home) },
-        }
+    /// Objects of one site that are out.
+    pub(crate) fn live_of(&self, site: SiteId) -> u32 {
+        self.regions.iter().map(|slots| self.count(*slots, |of| of == site.0)).sum()
     }
 
-    /// The owner goes. Slots that are out stay valid; the last of them frees the memory.
+    fn count(&self, slots: Slots, wanted: impl Fn(u16) -> bool) -> u32 {
+        let places = (0..slots.count).map(|nth| slots.first + nth * slots.step);
+        let live = places.filter(|place| match self.unit.lies(*place) {
+            Lies::Slot(site) => wanted(site),
+            Lies::High | Lies::Nothing => false,
+        });
+        live.count() as u32
+    }
+
+    /// Objects of the high slab that are out.
+    pub(crate) fn live_high(&self) -> u32 {
+        self.high.live()
+    }
+
+    /// Whether another thread owns it, or nobody any more.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        !self.lost.get() && !thread::is(self.owner.load(Ordering::Relaxed))
+    }
+
+    /// Whether the memory is that of a parent process.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.get()
+    }
+
+    /// The owner goes. Objects that are out stay valid; the last of them frees the memory.
     ///
     /// # Safety
     /// `home` points to a living home; called once, by the owner's thread, which does not use it again.
     pub(crate) unsafe fn close(home: NonNull<Self>) {
         // SAFETY: alive until closed, as promised.
         let this = unsafe { home.as_ref() };
+        if this.lost.get() {
+            return;
+        }
         // From here on this thread's frees take the same way as everybody's.
         this.owner.store(thread::NOBODY, Ordering::Relaxed);
+        thread::leave(this.unit.start());
         this.drain();
-        let live = this.pools.live();
+        let live = this.live();
         // SAFETY: alive until closed; `this` is not used after it, nor `home` unless nobody else can.
         if unsafe { Remote::close(&raw const (*home.as_ptr()).remote, live) } {
-            // SAFETY: no slot is out, so by (1) it is ours to free.
+            // SAFETY: no object is out, so by (1) it is ours to free.
             unsafe { Self::take_down(home) };
         }
+    }
+
+    /// After `fork`, in the child: forgets the slabs whose memory it has not got.
+    pub(crate) extern "C" fn all_are_lost() {
+        thread::forget();
+        for home in arena::homes() {
+            // SAFETY: in the table, so not freed; and the child has no other thread that could.
+            let home = unsafe { home.as_ref() };
+            if !home.copied {
+                home.lost.set(true);
+                home.stages.iter().for_each(Stage::forget);
+            }
+        }
+    }
+}
+
+/// Opens the books of a section: what is free is everything.
+fn open(unit: Unit, section: &Section) -> Box<[Slots]> {
+    let layout = Layout::new(section);
+    let base = TOP - section.geometry.slab_bytes();
+    for site in &section.sites {
+        let region = stage::region_of(section, site.id);
+        let shared = stage::is_shared(section, site.id).then_some(region);
+        unit.open_site(site, shared);
+    }
+    let regions = section.regions.iter().zip(&layout.regions).zip(0..);
+    let slots = regions.map(|((spec, range), index)| {
+        let place = |bytes: usize| (bytes / unit::PLACE) as u32;
+        let (first, step) = (place(base + range.start), place(spec.slot));
+        let of_region = |site: &&crate::map::SiteSpec| site.region == spec.id;
+        let list = match section.sites.iter().filter(of_region).count() {
+            1 => section.sites.iter().find(of_region).map(|site| unit.pool(site.id.0)),
+            _ => None,
+        };
+        let list = list.unwrap_or_else(|| {
+            unit.open_region(index, spec.slots);
+            unit.region(index)
+        });
+        unit.fill(list, first, step, spec.slots);
+        Slots { first, step, count: spec.slots }
+    });
+    slots.collect()
+}
+
+/// Takes an object back, from any thread. False if the address lies in no slab: the object is another
+/// allocator's.
+///
+/// # Safety
+/// If it lies in a slab, an object that is out starts there, and the caller gives it up.
+#[inline]
+pub(crate) unsafe fn free(object: NonNull<u8>) -> bool {
+    let address = object.addr().get();
+    let here = thread::here();
+    if address & !(STRIDE - 1) == here.addr() {
+        // SAFETY: not null, as it is where this thread's home lies or an address of no stride.
+        let start = unsafe { NonNull::new_unchecked(here) };
+        // SAFETY: the object is out, so its unit is mapped.
+        let unit = unsafe { Unit::new(start) };
+        if unit.give_own(unit.place(address)) {
+            return true;
+        }
+    }
+    // SAFETY: as promised.
+    unsafe { free_elsewhere(address) }
+}
+
+/// # Safety
+/// As for [`free`].
+#[cold]
+#[inline(never)]
+unsafe fn free_elsewhere(address: usize) -> bool {
+    let Some(home) = arena::home_of(address) else { return false };
+    // SAFETY: alive by (2), as the object is still out.
+    let this = unsafe { home.as_ref() };
+    let place = this.unit.place(address);
+    if this.lost.get() {
+        return true;
+    }
+    if thread::is(this.owner.load(Ordering::Relaxed)) {
+        // SAFETY: as promised.
+        unsafe { this.give(place) };
+    } else {
+        // SAFETY: as promised.
+        unsafe { send_home(home, place, place, 1) };
+    }
+    true
+}
+
+/// Sends `count` objects home, chained through their entries from `first` to `last`.
+///
+/// # Safety
+/// They are out, all of this home, and the caller gives them up.
+pub(crate) unsafe fn send_home(home: NonNull<Home>, first: u32, last: u32, count: u32) {
+    let mut wake = None;
+    // SAFETY: alive by (2), as this runs before the push.
+    let fetch = || wake = unsafe { &(*home.as_ptr()).wake }.clone();
+    // SAFETY: the same.
+    let entry = unsafe { home.as_ref() }.unit.entry(last);
+    let set_below = |below| {
+        let mark = entry.load(Ordering::Relaxed);
+        entry.store(unit::with_place(mark, below), Ordering::Relaxed);
+    };
+    // SAFETY: alive by (2) until the push has happened, and nothing is borrowed here that would
+    // have to last beyond it; the objects are the caller's, as promised.
+    let remote = unsafe { &raw const (*home.as_ptr()).remote };
+    // SAFETY: the same.
+    match unsafe { Remote::push(remote, first, count, set_below, fetch) } {
+        Pushed::HomeHungry => {
+            if let Some(wake) = wake {
+                wake();
+            }
+        }
+        Pushed::Home | Pushed::Orphan => {}
+        // SAFETY: the last object, by the count that the owner left: by (1) ours to free.
+        Pushed::Last => unsafe { Home::take_down(home) },
     }
 }

@@ -15,35 +15,47 @@
 //! | `fallback`, `stats` | what happened, and what did not come from the slab? |
 //! | `sys` | what do kernel and processor say? |
 
+mod arena;
 mod atomics;
 mod backing;
+mod batch;
 mod chase;
+mod claim;
 mod fallback;
 mod geometry;
+mod globals;
+mod high;
 mod home;
 mod layout;
 mod map;
+mod object;
 mod permit;
-mod pool;
-mod registry;
 mod remote;
+mod site;
 mod slab;
 mod slot;
+mod stack;
+mod stage;
 mod stats;
 mod sys;
 mod thread;
+mod unit;
 mod verify;
 
 pub use backing::Backing;
-pub use fallback::Reason;
+pub use batch::{Release, free_all};
+pub use fallback::{Reason, Seal};
 pub use geometry::{Geometry, GeometryError};
+pub use globals::{GlobalError, GlobalRef};
 pub use home::Wake;
 pub use map::{
     GlobalKind, GlobalSpec, MAX_ALLOCS, MAX_IDS, MapBuilder, MapError, MapProblem, MemoryMap,
     RegionId, RegionSpec, SiteId, SiteSpec, StackSpec, StageId, StageSpec,
 };
-pub use permit::{Permit, PermitError};
-pub use slab::{Options, Slab, SlabError};
+pub use object::Object;
+pub use permit::{Lane, Permit, PermitError, PutError};
+pub use site::{Site, SiteError};
+pub use slab::{Cycles, Options, Slab, SlabError};
 pub use slot::Slot;
 pub use stats::{SiteStats, Stats};
 pub use verify::{Level, Verification};

@@ -1,12 +1,18 @@
 //! The right to allocate: everything that a batch of one stage needs, reserved before it starts.
 
+use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 use crate::fallback::Reason;
 use crate::home::Home;
 use crate::map::{MAX_ALLOCS, SiteId, StageId};
-use crate::pool::Need;
+use crate::object::Object;
+use crate::site::Site;
 use crate::slot::Slot;
+use crate::stage::{Need, Stage};
+use crate::unit::{Pool, Unit};
 
 /// A permit allocates without fail for [`granted`](Self::granted) tasks of one stage.
 ///
@@ -15,15 +21,16 @@ use crate::slot::Slot;
 #[must_use = "dropping a permit returns what it reserved"]
 pub struct Permit<'s> {
     home: &'s Home,
-    needs: &'s [Need],
-    /// Objects taken of each need. Zero at first, so that nothing is copied here piece by piece.
-    used: [u32; MAX_ALLOCS],
+    pub(crate) table: &'s Stage,
+    /// Objects that are left of each need.
+    pub(crate) left: [Cell<u32>; MAX_ALLOCS],
     granted: usize,
     stage: StageId,
 }
 
 /// An allocation that the permit does not cover. Nothing was allocated; it counts as `no_permit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PermitError {
     /// The map lists no such site for the stage.
     #[error("stage {} allocates nothing at site {}; list it in alloc= of the stage in the map", .stage.0, .site.0)]
@@ -41,13 +48,56 @@ pub enum PermitError {
         /// The site asked for.
         site: SiteId,
     },
+    /// The [`Site`] is one of another slab.
+    #[error("site {} is one of another slab; look it up in the slab of the permit", .site.0)]
+    OtherSlab {
+        /// The site asked for.
+        site: SiteId,
+    },
+    /// More bytes than the site has, and the map says `guard=off`: that this never happens.
+    #[error("{wanted} bytes at site {}, which has fewer and no guard; write guard=on in the map, or size={wanted}", .site.0)]
+    TooLarge {
+        /// The site asked for.
+        site: SiteId,
+        /// Bytes asked for; `u32::MAX` stands for more as well.
+        wanted: u32,
+    },
+}
+
+/// A value that found no place, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct PutError<T> {
+    /// The value.
+    pub value: T,
+    /// What the permit does not cover.
+    pub why: PermitError,
 }
 
 impl<'s> Permit<'s> {
-    /// A permit for what was charged to the pools before.
+    /// Reserves what `granted` tasks of a plain stage need, which is there.
     #[inline]
-    pub(crate) fn new(home: &'s Home, needs: &'s [Need], granted: usize, stage: StageId) -> Self {
-        Self { home, needs, used: [0; MAX_ALLOCS], granted, stage }
+    pub(crate) fn plain(home: &'s Home, table: &'s Stage, granted: usize, stage: StageId) -> Self {
+        let objects = granted as u32;
+        table.plain().iter().for_each(|need| home.site(need).charge(objects));
+        table.count(granted);
+        // Written as a whole, as it is copied as a whole. What has no need is never looked at.
+        let left = std::array::from_fn(|_| Cell::new(objects));
+        Self { home, table, left, granted, stage }
+    }
+
+    /// Reserves what `granted` tasks of any stage need, which is there.
+    pub(crate) fn any(home: &'s Home, table: &'s Stage, granted: usize, stage: StageId) -> Self {
+        let left = [const { Cell::new(0) }; MAX_ALLOCS];
+        for (left, need) in left.iter().zip(table.needs()) {
+            let objects = granted as u32 * need.count;
+            home.charge(need, objects);
+            left.set(objects);
+        }
+        if !table.needs().is_empty() {
+            table.count(granted);
+        }
+        Self { home, table, left, granted, stage }
     }
 
     /// Tasks that may run; 0 is a refusal.
@@ -61,19 +111,78 @@ impl<'s> Permit<'s> {
         self.stage
     }
 
-    /// One object of `site`. Cannot fail for as many objects as the map lists for the stage, times the
-    /// tasks granted.
+    /// One object of `site`, as bytes. Cannot fail for as many objects as the map lists for the stage,
+    /// times the tasks granted.
     #[inline]
-    pub fn alloc(&mut self, site: SiteId) -> Result<Slot, PermitError> {
-        let Some(at) = self.needs.iter().position(|need| need.site == site.0) else {
-            return Err(self.refuse(PermitError::NotInStage { stage: self.stage, site }));
-        };
-        let (need, used) = (&self.needs[at], &mut self.used[at % MAX_ALLOCS]);
-        if *used == need.of_tasks(self.granted) {
-            return Err(self.refuse(PermitError::Spent { stage: self.stage, site }));
+    pub fn alloc(&self, site: SiteId) -> Result<Slot, PermitError> {
+        let left = self.left_of(site)?;
+        let unit = self.home.unit;
+        let pool = unit.pool(site.0);
+        let place = pop(unit, unit.list(site.0), pool.mark.get(), left);
+        let place = place.ok_or_else(|| self.spent(site))?;
+        // SAFETY: just taken, and its bytes are mapped and initialised for as long as it is out.
+        Ok(unsafe { Slot::in_slab(unit.at(place), pool.size.get() as usize) })
+    }
+
+    /// The same if `len` bytes fit into an object of the site. If they do not, `len` bytes of the high
+    /// slab or the system, counted as [`Reason::SizeGuard`] and at the site, and nothing of the permit is
+    /// used; unless the map says `guard=off`, which makes it an error.
+    #[inline]
+    pub fn alloc_len(&self, site: SiteId, len: usize) -> Result<Slot, PermitError> {
+        self.left_of(site)?;
+        let pool = self.home.unit.pool(site.0);
+        if len <= pool.size.get() as usize {
+            return self.alloc(site);
         }
-        *used += 1;
-        Ok(self.home.take(need))
+        if pool.guard() {
+            return Ok(self.home.oversize(site, len));
+        }
+        let wanted = u32::try_from(len).unwrap_or(u32::MAX);
+        Err(self.refuse(PermitError::TooLarge { site, wanted }))
+    }
+
+    /// Moves a value into an object of its site.
+    #[inline]
+    pub fn put<T>(&self, site: Site<'_, T>, value: T) -> Result<Object<T>, PutError<T>> {
+        match self.lane(site).and_then(|lane| lane.take().ok_or_else(|| self.spent(site.id()))) {
+            Ok(object) => Ok(Object::write(object, value)),
+            Err(why) => Err(PutError { value, why }),
+        }
+    }
+
+    /// What is left of one site, for a loop that allocates many of its objects.
+    #[inline]
+    pub fn lane<T>(&self, site: Site<'_, T>) -> Result<Lane<'_, T>, PermitError> {
+        let unit = self.home.unit;
+        let id = site.id();
+        if site.unit() != unit {
+            return Err(self.refuse(PermitError::OtherSlab { site: id }));
+        }
+        let left = self.left_of(id)?;
+        let (mark, list) = (unit.pool(id.0).mark.get(), unit.list(id.0));
+        Ok(Lane { left, mark, list, unit, of: PhantomData })
+    }
+
+    /// What is left of a need of the stage.
+    #[inline]
+    fn left_of(&self, site: SiteId) -> Result<&Cell<u32>, PermitError> {
+        let same = |(_, need): &(&Cell<u32>, &Need)| need.site() == site.0;
+        match self.left.iter().zip(self.table.needs()).find(same) {
+            Some((left, _)) => Ok(left),
+            None => Err(self.refuse(PermitError::NotInStage { stage: self.stage, site })),
+        }
+    }
+
+    #[inline(never)]
+    fn refund_any(&self) {
+        for (left, need) in self.left.iter().zip(self.table.needs()) {
+            self.home.refund(need, left.get());
+        }
+    }
+
+    #[cold]
+    fn spent(&self, site: SiteId) -> PermitError {
+        self.refuse(PermitError::Spent { stage: self.stage, site })
     }
 
     #[cold]
@@ -83,14 +192,22 @@ impl<'s> Permit<'s> {
     }
 }
 
+/// Takes a slot if one is left.
+#[inline]
+pub(crate) fn pop(unit: Unit, list: &Pool, mark: u32, left: &Cell<u32>) -> Option<u32> {
+    left.set(left.get().checked_sub(1)?);
+    Some(unit.take(list, mark))
+}
+
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        for (at, need) in self.needs.iter().enumerate() {
-            let left = need.of_tasks(self.granted) - self.used[at % MAX_ALLOCS];
-            if left > 0 {
-                self.home.pools.refund(need, left);
-            }
+        let plain = self.table.plain();
+        if plain.is_empty() {
+            return self.refund_any();
+        }
+        for (left, need) in self.left.iter().zip(plain) {
+            self.home.site(need).refund(left.get());
         }
     }
 }
@@ -98,5 +215,42 @@ impl Drop for Permit<'_> {
 impl fmt::Debug for Permit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Permit(stage {}, {} tasks)", self.stage.0, self.granted)
+    }
+}
+
+/// What a permit has left of one site. Several may be used side by side.
+///
+/// # Invariants
+/// 1. Slots of the pool are large and aligned enough for a `T`.
+#[derive(Debug)]
+pub struct Lane<'p, T> {
+    left: &'p Cell<u32>,
+    mark: u32,
+    list: &'p Pool,
+    unit: Unit,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> Lane<'_, T> {
+    /// Objects that can still be allocated.
+    pub fn left(&self) -> usize {
+        self.left.get() as usize
+    }
+
+    /// Moves a value into an object; gives it back if none is left.
+    #[inline]
+    pub fn put(&self, value: T) -> Result<Object<T>, T> {
+        match self.take() {
+            Some(object) => Ok(Object::write(object, value)),
+            None => Err(value),
+        }
+    }
+
+    /// An object without a value, as `malloc` gives it; `None` if none is left.
+    #[inline]
+    pub fn take(&self) -> Option<Object<MaybeUninit<T>>> {
+        let place = pop(self.unit, self.list, self.mark, self.left)?;
+        // SAFETY: just taken, and by (1) good for a `T`.
+        Some(unsafe { Object::from_raw(self.unit.at(place).cast()) })
     }
 }

@@ -3,20 +3,20 @@
 //! A push is one CAS, a drain is one swap of the whole stack, so nothing is ever popped and ABA cannot
 //! happen. Head and length share a word: the owner knows the yield before it drains.
 //!
-//! | word from -> to           | who          | ordering    | the slot then belongs to |
+//! | word from -> to           | who          | ordering    | the objects then belong to |
 //! |---|---|---|---|
-//! | EMPTY or (h, n) -> (i, n + 1) | any thread that frees i | Release CAS | the stack |
-//! | HUNGRY -> (i, 1)          | the same, and it wakes the owner | Release CAS | the stack |
+//! | EMPTY or (h, n) -> (i, n + m) | any thread that frees m, i the first | Release CAS | the stack |
+//! | HUNGRY -> (i, m)          | the same, and it wakes the owner | Release CAS | the stack |
 //! | EMPTY -> HUNGRY           | owner, when it refused | Relaxed CAS | – |
-//! | any but CLOSED -> EMPTY   | owner        | Acquire swap | the owner, with all below it |
-//! | any but CLOSED -> CLOSED  | owner, once  | AcqRel swap | the owner, with all below it |
-//! | CLOSED                    | a free counts `orphans` down, AcqRel; who reaches 0 takes the memory down | | nobody |
+//! | any but CLOSED -> EMPTY   | owner        | Acquire swap | the owner |
+//! | any but CLOSED -> CLOSED  | owner, once  | AcqRel swap | the owner |
+//! | CLOSED                    | a free of m counts `orphans` down by m, AcqRel; who reaches 0 takes the memory down | | nobody |
 //!
 //! A drain acquires every push below the head, as each CAS continues the release sequence of the last.
 
 use crate::atomics::{AtomicU32, AtomicU64, Ordering};
 
-/// No slot: the end of the stack.
+/// No object: the end of the stack.
 const END: u32 = u32::MAX;
 const EMPTY: u64 = END as u64;
 /// Empty, and the owner wants to be woken by the next push.
@@ -52,41 +52,46 @@ pub(crate) enum Pushed {
     Home,
     /// The same, and this push is the one that wakes the owner.
     HomeHungry,
-    /// The owner is gone, and others still hold slots.
+    /// The owner is gone, and others still hold objects.
     Orphan,
-    /// The owner is gone and this was the last slot.
+    /// The owner is gone and this was the last object.
     Last,
 }
 
-/// The stack of one slab.
+/// The stack of one slab. Which object lies below which is written into the objects' entries, by whoever
+/// has them; the stack is told how.
 #[derive(Debug)]
 pub(crate) struct Remote<O = Sound> {
     word: AtomicU64,
-    /// Slots still out when the owner went; meaningful once the word is CLOSED.
+    /// Objects still out when the owner went; meaningful once the word is CLOSED.
     orphans: AtomicU32,
-    /// The slot below each slot on the stack.
-    below: Box<[AtomicU32]>,
     orders: std::marker::PhantomData<fn() -> O>,
 }
 
 impl<O: Orders> Remote<O> {
-    pub(crate) fn new(slots: usize) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             word: AtomicU64::new(EMPTY),
             orphans: AtomicU32::new(0),
-            below: (0..slots).map(|_| AtomicU32::new(END)).collect(),
             orders: std::marker::PhantomData,
         }
     }
 
-    /// Frees slot `index` from another thread. `hungry` may run before the push when the owner is
+    /// Sends `count` objects home from another thread, chained from `first` to the one of which
+    /// `set_below` writes what lies below it. `hungry` may run before the push when the owner is
     /// hungry: what is needed to wake it has to be fetched then, as after the push the owner may take
     /// the stack down. Hence also the pointer: a `&self` would have to stay good until the return.
     ///
     /// # Safety
-    /// `this` points to a living stack, and the slot is out and the caller's to free, which keeps the
-    /// stack alive until the push.
-    pub(crate) unsafe fn push(this: *const Self, index: u32, mut hungry: impl FnMut()) -> Pushed {
+    /// `this` points to a living stack, and the objects are out and the caller's to free, which keeps
+    /// the stack alive until the push.
+    pub(crate) unsafe fn push(
+        this: *const Self,
+        first: u32,
+        count: u32,
+        mut set_below: impl FnMut(u32),
+        mut hungry: impl FnMut(),
+    ) -> Pushed {
         // SAFETY: alive, as promised. Another thread may free it once the exchange or the subtraction
         // below has happened, and nothing borrowed is used after that: only these two atomics are
         // borrowed over it, which a shared borrow allows for the bytes of an atomic.
@@ -94,18 +99,16 @@ impl<O: Orders> Remote<O> {
         let mut seen = word.load(O::SEE_CLOSED);
         loop {
             if seen == CLOSED {
-                return match orphans.fetch_sub(1, O::ORPHAN) {
-                    1 => Pushed::Last,
+                return match orphans.fetch_sub(count, O::ORPHAN) {
+                    left if left == count => Pushed::Last,
                     _ => Pushed::Orphan,
                 };
             }
             if seen == HUNGRY {
                 hungry();
             }
-            // SAFETY: alive, as the push has not happened yet; the borrow ends with the store.
-            let below = unsafe { &(&(*this).below)[index as usize] };
-            below.store(head(seen), Ordering::Relaxed);
-            let next = pack(index, len(seen) + 1);
+            set_below(head(seen));
+            let next = pack(first, len(seen) + count);
             match word.compare_exchange_weak(seen, next, O::PUSH, O::SEE_CLOSED) {
                 Ok(HUNGRY) => return Pushed::HomeHungry,
                 Ok(_) => return Pushed::Home,
@@ -114,15 +117,20 @@ impl<O: Orders> Remote<O> {
         }
     }
 
-    /// Slots that a drain would yield.
+    /// Objects that a drain would yield.
     pub(crate) fn len(&self) -> u32 {
         len(self.word.load(Ordering::Relaxed))
     }
 
-    /// Owner only: takes every slot on the stack, newest first; returns how many.
-    pub(crate) fn drain(&self, take: impl FnMut(u32)) -> u32 {
+    /// Owner only: takes every object on the stack, newest first; returns how many. `take` says what
+    /// lies below the one it is given, before it reuses it.
+    pub(crate) fn drain(&self, mut take: impl FnMut(u32) -> u32) -> u32 {
         let word = self.word.swap(EMPTY, O::DRAIN);
-        self.walk(word, take)
+        let mut at = head(word);
+        for _ in 0..len(word) {
+            at = take(at);
+        }
+        len(word)
     }
 
     /// Owner only: asks to be woken by the next push. False if there is something to drain already.
@@ -134,30 +142,20 @@ impl<O: Orders> Remote<O> {
         }
     }
 
-    /// Owner only, once, as its last act: of `live` slots some are on the stack, the others come
+    /// Owner only, once, as its last act: of `live` objects some are on the stack, the others come
     /// as orphans. True if none is out, so that the caller takes the memory down. Else the last
     /// orphan does, maybe before this returns; so no `&self` here either.
     ///
     /// # Safety
     /// `this` points to a living stack, which is not used again by the caller unless this is true.
     pub(crate) unsafe fn close(this: *const Self, live: u32) -> bool {
-        // SAFETY: alive, as promised; while slots that came home are not subtracted from `orphans`,
+        // SAFETY: alive, as promised; while objects that came home are not subtracted from `orphans`,
         // nobody frees it. As in `push`, only atomics are borrowed over the steps that may end it.
         let (word, orphans) = unsafe { (&(*this).word, &(*this).orphans) };
         // Published by the swap below.
         orphans.store(live, Ordering::Relaxed);
         let home = len(word.swap(CLOSED, O::CLOSE));
         live == 0 || (home > 0 && orphans.fetch_sub(home, O::ORPHAN) == home)
-    }
-
-    fn walk(&self, word: u64, mut take: impl FnMut(u32)) -> u32 {
-        let mut at = head(word);
-        for _ in 0..len(word) {
-            let below = self.below[at as usize].load(Ordering::Relaxed);
-            take(at);
-            at = below;
-        }
-        len(word)
     }
 }
 

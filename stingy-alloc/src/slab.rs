@@ -5,17 +5,21 @@ use std::fmt;
 use std::io;
 use std::ptr::NonNull;
 
+use crate::arena::{MAX_SLABS, Stride};
 use crate::backing::{Backing, Mapping};
-use crate::fallback::Reason;
+use crate::claim;
+use crate::fallback::{Reason, Seal};
 use crate::geometry::{Geometry, GeometryError};
+use crate::globals::{GlobalError, GlobalRef, Globals};
 use crate::home::{Home, Wake};
-use crate::layout::Layout;
-use crate::map::{MapError, MemoryMap, SiteId, StageId};
+use crate::map::{MapError, MemoryMap, SiteId, StageId, progress};
 use crate::permit::Permit;
-use crate::pool::{Need, Pools};
-use crate::registry::MAX_SLABS;
+use crate::site::{Site, SiteError};
 use crate::slot::Slot;
+use crate::stack::Stack;
+use crate::stage::Stage;
 use crate::stats::{SiteStats, Stats};
+use crate::unit::{LARGEST_SLAB, LARGEST_WAY};
 use crate::verify::{self, Verification};
 
 /// How a slab is made.
@@ -25,13 +29,32 @@ pub struct Options {
     pub geometry: Option<Geometry>,
     /// What to lay it on.
     pub backing: Backing,
-    /// Whether calls to the system allocator ([`Slab::escape`], [`Slab::oversize`]) also count as
-    /// [`Reason::Sealed`]: a run that should make none then shows it.
-    pub sealed: bool,
-    /// Called from other threads when they free a slot after [`Slab::admit`] granted nothing, so that
+    /// What happens when an object must come from the system allocator. [`Slab::seal`] changes it, for
+    /// a program that seals its slab when it has started.
+    pub seal: Seal,
+    /// Called from other threads when they free an object after [`Slab::admit`] granted nothing, so that
     /// an owner who sleeps on a refusal learns of it. At most one call a refusal. `None`: the owner looks
     /// at its next `admit`.
     pub wake: Option<Wake>,
+    /// Whether a map is taken whose tasks can wait for each other's objects for ever
+    /// ([`MemoryMap::cycle`]).
+    pub cycles: Cycles,
+    /// Whether a child made by `fork` gets a copy of the slab. Its objects are as good there as here, but
+    /// pages are then copied at the next write, and this process may be the one that has to move.
+    /// Without, the child is left a hole: every permit is refused, what is freed is forgotten, and
+    /// reading an object ends the child.
+    pub fork_copies: bool,
+}
+
+/// What becomes of a map whose tasks can wait for each other's objects for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cycles {
+    /// There is no slab for it.
+    #[default]
+    Refuse,
+    /// It is taken. The scheduler calls [`Slab::escape`] for a task when nothing runs and no stage is
+    /// admitted.
+    Escape,
 }
 
 impl fmt::Debug for Options {
@@ -39,8 +62,10 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("geometry", &self.geometry)
             .field("backing", &self.backing)
-            .field("sealed", &self.sealed)
+            .field("seal", &self.seal)
             .field("wake", &self.wake.is_some())
+            .field("cycles", &self.cycles)
+            .field("fork_copies", &self.fork_copies)
             .finish()
     }
 }
@@ -64,21 +89,31 @@ pub enum SlabError {
         /// What the kernel said.
         error: io::Error,
     },
+    /// The cache is larger than a slab can be.
+    #[error(
+        "a slab of {bytes} bytes with ways of {way}: slabs have up to {LARGEST_SLAB} bytes and ways of up to \
+         {LARGEST_WAY}; pass Geometry::with_k, or Geometry::new for a smaller cache"
+    )]
+    TooLarge {
+        /// Bytes of the slab: k ways.
+        bytes: usize,
+        /// Bytes of a way.
+        way: usize,
+    },
     /// The process has too many slabs.
-    #[error("{MAX_SLABS} slabs exist already; drop some, and the slots that came from them")]
+    #[error("{MAX_SLABS} slabs exist already; drop some, and the objects that came from them")]
     TooMany,
 }
 
-/// The slab of one core. It stays on the thread that made it; its [`Slot`]s do not.
-///
-/// A child made by `fork` does not inherit the memory: it must not touch slots of its parent.
+/// The slab of one core. It stays on the thread that made it; its [`Slot`]s and
+/// [`Object`](crate::Object)s do not.
 pub struct Slab {
     /// Alive until this is dropped (`Home`, invariant 1).
     home: NonNull<Home>,
-    map: MemoryMap,
     verification: Verification,
+    globals: Globals,
+    stack: Stack,
     remote_frees: Cell<u64>,
-    sealed: bool,
 }
 
 impl Slab {
@@ -89,23 +124,31 @@ impl Slab {
             None => Geometry::detect()?,
         };
         let map = map.scaled(&geometry)?;
-        let (bytes, backing) = (geometry.slab_bytes(), options.backing);
-        let mut mapping = Mapping::new(bytes, geometry.way_bytes(), backing)
-            .map_err(|error| SlabError::Backing { backing, bytes, error })?;
+        if options.cycles == Cycles::Refuse {
+            progress::refuse_cycle(map.section())?;
+        }
+        let (bytes, way, backing) = (geometry.slab_bytes(), geometry.way_bytes(), options.backing);
+        if bytes > LARGEST_SLAB || way > LARGEST_WAY {
+            return Err(SlabError::TooLarge { bytes, way });
+        }
+        let failed = |error| SlabError::Backing { backing, bytes, error };
+        let stride = Stride::take().map_err(failed)?.ok_or(SlabError::TooMany)?;
+        let mut mapping =
+            Mapping::new(stride, bytes, backing, options.fork_copies).map_err(failed)?;
         let verification = verify::verify(&mut mapping, &geometry);
         let fell_back = backing == Backing::Auto && mapping.backing == Backing::Pages;
-        let pools = Pools::new(map.section(), &Layout::new(map.section()));
-        let home = Home::new(mapping, pools, options.wake).ok_or(SlabError::TooMany)?;
-        let (remote_frees, sealed) = (Cell::new(0), options.sealed);
-        let slab = Self { home, map, verification, remote_frees, sealed };
+        let home = Home::new(mapping, map, &options);
+        // SAFETY: just made.
+        let this = unsafe { home.as_ref() };
+        let (globals, stack) = (Globals::new(this), Stack::new(this));
         if fell_back {
-            slab.home().fallbacks.count(Reason::Backing);
+            this.fallbacks.count(Reason::Backing);
         }
-        Ok(slab)
+        Ok(Self { home, verification, globals, stack, remote_frees: Cell::new(0) })
     }
 
     #[inline]
-    fn home(&self) -> &Home {
+    pub(crate) fn home(&self) -> &Home {
         // SAFETY: alive until this slab is dropped.
         unsafe { self.home.as_ref() }
     }
@@ -113,48 +156,92 @@ impl Slab {
     /// Reserves everything that up to `wanted` tasks allocate in `stage`: StingyDynCheck of the papers,
     /// as a reservation. A stage that allocates nothing is granted in full; a stage that the map does not
     /// have is refused, and counted as [`Reason::NoStage`].
+    ///
+    /// A scheduler that asks for each of its waiting stages in turn starves none of them: a stage that
+    /// is refused again and again comes first in line, and others may then be refused once although what
+    /// they need is there. So ask for all that wait once more before you sleep.
     #[inline]
     pub fn admit(&self, stage: StageId, wanted: usize) -> Permit<'_> {
         let home = self.home();
-        let Some(needs) = home.pools.needs(stage) else { return self.no_stage(stage) };
+        let Some(table) = home.stages.get(usize::from(stage.0)) else {
+            return self.no_stage(stage);
+        };
+        let plain = table.plain();
+        let granted =
+            plain.iter().fold(wanted, |n, need| n.min(home.site(need).free.get() as usize));
+        if plain.is_empty() || granted < wanted || home.claim.is_made() {
+            return self.admit_any(stage, table, wanted);
+        }
+        Permit::plain(home, table, granted, stage)
+    }
+
+    /// For stages that are not plain, and when it matters what others hold.
+    #[inline(never)]
+    fn admit_any<'s>(&'s self, stage: StageId, table: &'s Stage, wanted: usize) -> Permit<'s> {
+        let (home, needs) = (self.home(), table.needs());
+        if !table.known.get() {
+            return self.no_stage(stage);
+        }
         if needs.is_empty() {
-            return Permit::new(home, needs, wanted, stage);
+            return Permit::any(home, table, wanted, stage);
         }
         let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
-        let mut granted = home.pools.grantable(needs, wanted);
-        if granted < wanted {
-            granted = self.look_again(needs, wanted, granted);
+        let mut granted = needs.iter().fold(wanted, |n, need| n.min(home.grantable(need)));
+        if granted < wanted || home.claim.is_made() {
+            granted = self.look_again(stage, table, wanted);
         }
-        home.pools.charge(needs, granted);
-        Permit::new(home, needs, granted as usize, stage)
+        Permit::any(home, table, granted as usize, stage)
     }
 
     #[cold]
     fn no_stage(&self, stage: StageId) -> Permit<'_> {
+        static NONE: NoStage = NoStage(Stage::none());
         self.home().fallbacks.count(Reason::NoStage);
-        Permit::new(self.home(), &[], 0, stage)
+        Permit::any(self.home(), &NONE.0, 0, stage)
     }
 
     /// Frees from other threads may make the difference; only then is a refusal one.
     #[cold]
-    fn look_again(&self, needs: &[Need], wanted: u32, mut granted: u32) -> u32 {
+    fn look_again(&self, stage: StageId, table: &Stage, wanted: u32) -> u32 {
         let home = self.home();
+        let first = home.claim.holding_back(&home.stages, stage.0, table);
+        let mut granted;
         loop {
-            if self.drain() > 0 {
-                granted = home.pools.grantable(needs, wanted);
-            }
+            self.drain();
+            granted =
+                table.needs().iter().fold(wanted, |n, need| n.min(self.grantable(first, need)));
             // What is pushed between the drain and here makes the loop turn: no wake-up is lost.
-            if granted > 0 || !home.wait_for_frees() {
+            if granted > 0 || wanted == 0 || !home.wait_for_frees() {
                 break;
             }
         }
         if granted < wanted {
-            home.pools.count_refusal(needs, wanted - granted);
+            let shortest = table.needs().iter().min_by_key(|need| home.grantable(need));
+            if let Some(pool) = shortest.map(|need| home.site(need)) {
+                pool.refused.set(pool.refused.get().saturating_add((wanted - granted).into()));
+            }
         }
-        if granted == 0 {
-            home.fallbacks.count(Reason::Exhausted);
+        match granted {
+            0 if wanted > 0 => {
+                home.fallbacks.count(Reason::Exhausted);
+                home.claim.refused(stage.0, table);
+            }
+            _ => home.claim.granted(stage.0, table),
         }
         granted
+    }
+
+    /// For how many tasks a need is there, beside what the first in line has claimed.
+    fn grantable(&self, first: Option<&Stage>, need: &crate::stage::Need) -> u32 {
+        let home = self.home();
+        let Some(first) = first else { return home.grantable(need) };
+        let (site, region) = claim::claimed(home, first, need);
+        let beside = |free: u32, claimed: u32, count: u32| free.saturating_sub(claimed) / count;
+        let mut n = beside(home.site(need).free.get(), site, need.count);
+        if need.of_region > 0 {
+            n = n.min(beside(home.region(need).free.get(), region, need.of_region));
+        }
+        n
     }
 
     fn drain(&self) -> u32 {
@@ -163,27 +250,68 @@ impl Slab {
         drained
     }
 
-    /// An object of `site` from the system allocator, so that something runs when nothing can be
-    /// admitted. Counted as [`Reason::Escape`]. Empty if the map has no such site.
-    pub fn escape(&self, site: SiteId) -> Slot {
-        let size = self.home().pools.size(site).unwrap_or(0);
-        self.outside(Reason::Escape, size)
+    /// The site of that name, for objects of type `T`.
+    pub fn site<T>(&self, name: &str) -> Result<Site<'_, T>, SiteError> {
+        let home = self.home();
+        Site::new(&home.map, home.unit, name)
     }
 
-    /// `len` bytes of the system allocator for an object of a site that is larger than the map has it.
-    /// Counted as [`Reason::SizeGuard`], for the slab as a whole. The site is not looked at: neither
-    /// its size, nor its [`guard`](crate::SiteSpec::guard), nor whether the map has it.
-    pub fn oversize(&self, _site: SiteId, len: usize) -> Slot {
-        self.outside(Reason::SizeGuard, len)
-    }
-
-    fn outside(&self, reason: Reason, len: usize) -> Slot {
-        let fallbacks = &self.home().fallbacks;
-        fallbacks.count(reason);
-        if self.sealed {
-            fallbacks.count(Reason::Sealed);
+    /// An object of `site` without a permit, from what no permit has reserved; `None` if nothing is
+    /// left, or the map has no such site.
+    pub fn take(&self, site: SiteId) -> Option<Slot> {
+        let home = self.home();
+        let need = home.need(site)?;
+        if home.grantable(&need) == 0 && (self.drain() == 0 || home.grantable(&need) == 0) {
+            return None;
         }
-        Slot::heap(len)
+        home.charge(&need, 1);
+        Some(home.pop(&need))
+    }
+
+    /// An object of `site` from the high slab, or from the system allocator when that is full, so that
+    /// something runs when nothing can be admitted. Counted as [`Reason::Escape`]. Empty if the map has
+    /// no such site.
+    pub fn escape(&self, site: SiteId) -> Slot {
+        let spec = self.map().sites().iter().find(|spec| spec.id == site);
+        self.home().outside(Reason::Escape, site, spec.map_or(0, |spec| spec.size))
+    }
+
+    /// `len` bytes for an object of `site` that is larger than the map has it, from the high slab or
+    /// the system allocator. Counted as [`Reason::SizeGuard`] and, with its length, at the site.
+    pub fn oversize(&self, site: SiteId, len: usize) -> Slot {
+        self.home().oversize(site, len)
+    }
+
+    /// From now on this happens when an object must come from the system allocator.
+    pub fn seal(&self, seal: Seal) {
+        self.home().seal.set(seal);
+    }
+
+    /// Runs `work` on the slab's stack region, with the low slab beneath for what goes deeper, and
+    /// inaccessible memory beneath that. Runs it where it is if it is there already, or if the map has no
+    /// stack region.
+    ///
+    /// A worker calls it once, around its loop. Panics pass through.
+    pub fn on_stack<R>(&self, work: impl FnOnce() -> R) -> R {
+        match self.home().is_lost() {
+            true => work(),
+            false => self.stack.run(work),
+        }
+    }
+
+    /// Bytes of the deepest stack that ever ran on the slab: what `stack bytes=` in the map would have
+    /// to be. It reads all of the low slab that was not reached, so it is not for every second.
+    pub fn stack_peak(&self) -> usize {
+        if self.home().is_lost() { 0 } else { self.stack.peak() }
+    }
+
+    /// A global object of the map: a final one where it lies in the slab, a temporary one copied into
+    /// the slab's window, and back to where it lives when another needs the window.
+    pub fn global(&self, id: u16) -> Result<GlobalRef<'_>, GlobalError> {
+        match self.home().is_lost() {
+            true => Err(GlobalError::Lost),
+            false => self.globals.borrow(id),
+        }
     }
 
     /// What the slab lies on, and what the start-up check proved of it.
@@ -191,41 +319,43 @@ impl Slab {
         &self.verification
     }
 
+    /// Whether the cache slab still lies on huge pages, as the page tables have it now: the kernel may
+    /// split them. `None` if it cannot be told.
+    pub fn is_huge(&self) -> Option<bool> {
+        self.home().mapping.is_huge().ok()
+    }
+
     /// The map as it was scaled to this cache.
     pub fn map(&self) -> &MemoryMap {
-        &self.map
+        &self.home().map
     }
 
     /// The counters, with frees from other threads taken in.
     pub fn stats(&self) -> Stats {
         self.drain();
         let home = self.home();
-        let site = |spec: &crate::map::SiteSpec| {
-            let c = home.pools.counters(spec.id);
-            SiteStats {
-                id: spec.id,
-                name: spec.name.clone(),
-                size: spec.size,
-                cap: spec.cap,
-                live: c.live,
-                peak: c.peak,
-                granted: c.granted,
-                refused: c.refused,
-            }
-        };
+        let lost = home.is_lost();
+        let sites = if lost { &[] } else { self.map().sites() };
         Stats {
-            sites: self.map.sites().iter().map(site).collect(),
+            sites: sites.iter().map(|spec| SiteStats::of(home, spec)).collect(),
             remote_frees: self.remote_frees.get(),
+            high: home.live_high(),
             fallbacks: home.fallbacks.read(),
         }
     }
 
-    /// Slots of the slab that are out, frees from other threads taken in.
+    /// Objects of the slab that are out, frees from other threads taken in.
     pub fn live(&self) -> usize {
         self.drain();
-        self.home().pools.live() as usize
+        self.home().live() as usize
     }
 }
+
+/// Needs nothing and is never written: shared by all slabs.
+struct NoStage(Stage);
+
+// SAFETY: nobody writes to the cells of a stage that is not in a table.
+unsafe impl Sync for NoStage {}
 
 impl Drop for Slab {
     fn drop(&mut self) {
@@ -237,6 +367,6 @@ impl Drop for Slab {
 
 impl fmt::Debug for Slab {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slab").field("geometry", &self.map.geometry()).finish_non_exhaustive()
+        f.debug_struct("Slab").field("geometry", &self.map().geometry()).finish_non_exhaustive()
     }
 }

@@ -1,7 +1,8 @@
 //! What a slab did: per site, per reason, and frees from other threads.
 
 use crate::fallback::Reason;
-use crate::map::SiteId;
+use crate::home::Home;
+use crate::map::{SiteId, SiteSpec};
 
 /// The counters of one site.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,32 @@ pub struct SiteStats {
     pub granted: u64,
     /// Tasks not admitted because this site was the shortest.
     pub refused: u64,
+    /// Objects that were larger than the site has them, and lay elsewhere.
+    pub oversized: u64,
+    /// Bytes of the largest of those, 0 if there was none: what `size=` would have to be.
+    pub largest: usize,
+}
+
+impl SiteStats {
+    pub(crate) fn of(home: &Home, spec: &SiteSpec) -> Self {
+        let pool = home.unit.pool(spec.id.0);
+        let taken = home.stages.iter().flat_map(|stage| {
+            let mine = stage.needs().iter().filter(|need| need.site() == spec.id.0);
+            mine.map(|need| stage.granted.get() * u64::from(need.count))
+        });
+        Self {
+            id: spec.id,
+            name: spec.name.clone(),
+            size: spec.size,
+            cap: spec.cap,
+            live: home.live_of(spec.id),
+            peak: spec.cap - pool.low.get(),
+            granted: taken.sum(),
+            refused: pool.refused.get(),
+            oversized: pool.oversized.get(),
+            largest: pool.largest.get() as usize,
+        }
+    }
 }
 
 /// The counters of a slab, read at one moment. `Display` writes them as a table.
@@ -29,8 +56,10 @@ pub struct SiteStats {
 pub struct Stats {
     /// One a site, in the order of the map.
     pub sites: Vec<SiteStats>,
-    /// Slots that were freed on other threads and came home.
+    /// Objects that were freed on other threads and came home.
     pub remote_frees: u64,
+    /// Objects of the high slab in existence.
+    pub high: u32,
     pub(crate) fallbacks: [u64; Reason::ALL.len()],
 }
 
@@ -51,17 +80,18 @@ impl std::fmt::Display for Stats {
         let width = self.sites.iter().map(|site| site.name.len()).max().unwrap_or(0).max(4);
         writeln!(
             f,
-            "{:width$} {:>8} {:>6} {:>6} {:>6} {:>12} {:>9}",
-            "site", "bytes", "cap", "live", "peak", "granted", "refused"
+            "{:width$} {:>8} {:>6} {:>6} {:>6} {:>12} {:>9} {:>9} {:>8}",
+            "site", "bytes", "cap", "live", "peak", "granted", "refused", "oversized", "largest"
         )?;
         for s in &self.sites {
             writeln!(
                 f,
-                "{:width$} {:>8} {:>6} {:>6} {:>6} {:>12} {:>9}",
-                s.name, s.size, s.cap, s.live, s.peak, s.granted, s.refused
+                "{:width$} {:>8} {:>6} {:>6} {:>6} {:>12} {:>9} {:>9} {:>8}",
+                s.name, s.size, s.cap, s.live, s.peak, s.granted, s.refused, s.oversized, s.largest
             )?;
         }
         write!(f, "remote_frees {}", self.remote_frees)?;
+        write!(f, "  high {}", self.high)?;
         for reason in Reason::ALL {
             write!(f, "  {reason} {}", self.fallback(reason))?;
         }

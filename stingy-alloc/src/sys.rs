@@ -1,10 +1,10 @@
-//! The kernel and the processor: every call that leaves the program, apart from mmap by `memmap2`.
+//! The kernel and the processor: every call that leaves the program.
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
-
-use memmap2::MmapRaw;
+use std::ptr::NonNull;
 
 /// Bytes of the huge page that a slab asks for.
 pub(crate) const HUGE_PAGE: usize = 2 << 20;
@@ -57,35 +57,133 @@ pub(crate) fn hypervisor() -> Option<bool> {
     return None;
 }
 
-/// The address range of `len` bytes from `offset` in a mapping, if it lies within.
-fn range(map: &MmapRaw, offset: usize, len: usize) -> io::Result<*mut libc::c_void> {
-    match offset.checked_add(len).is_some_and(|end| end <= map.len()) {
-        true => Ok(map.as_mut_ptr().wrapping_add(offset).cast()),
-        false => Err(io::ErrorKind::InvalidInput.into()),
-    }
-}
-
 fn done(result: libc::c_int) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Gathers faulted pages into huge ones, whatever the system-wide switch says.
-pub(crate) fn collapse(map: &MmapRaw, offset: usize, len: usize) -> io::Result<()> {
-    let start = range(map, offset, len)?;
-    // SAFETY: the range lies within a live mapping, and collapsing keeps its contents.
-    done(unsafe { libc::madvise(start, len, MADV_COLLAPSE) })
+/// Pages of address space, owned by the caller: nothing else of the program lies there.
+///
+/// The methods that change what lies there are for that owner alone, and only for as much of it as
+/// holds nothing that is in use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pages {
+    start: NonNull<u8>,
+    len: usize,
 }
 
-/// Keeps the range in memory.
-pub(crate) fn lock(map: &MmapRaw, offset: usize, len: usize) -> io::Result<()> {
-    let start = range(map, offset, len)?;
-    // SAFETY: the range lies within a live mapping, and locking keeps its contents.
-    done(unsafe { libc::mlock(start, len) })
+// SAFETY: only the name of a range; who may do what with it is the contract of the methods.
+unsafe impl Send for Pages {}
+// SAFETY: the same.
+unsafe impl Sync for Pages {}
+
+/// How [`Pages::map`] maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Zeroed, of plain pages.
+    Plain,
+    /// Zeroed, of the pool of reserved huge pages.
+    HugeTlb,
+    /// Not accessible, and without memory.
+    Hole,
 }
 
-/// How many bytes of the range are mapped by huge pages, as the page tables have it now.
-pub(crate) fn huge_bytes(map: &MmapRaw, offset: usize, len: usize) -> io::Result<usize> {
-    let start = range(map, offset, len)? as u64;
+/// What the kernel is told about a range, by the names of madvise(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Advice {
+    PopulateWrite,
+    HugePage,
+    NoHugePage,
+    Collapse,
+    DontFork,
+}
+
+impl Pages {
+    /// Reserves inaccessible address space, aligned to `align`, for as long as the process lives.
+    pub(crate) fn reserve(len: usize, align: usize) -> io::Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let null = std::ptr::null_mut();
+        // SAFETY: a new mapping where the kernel likes, which can hurt nobody.
+        let start = unsafe { libc::mmap(null, len + align, libc::PROT_NONE, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = start.cast::<u8>();
+        // The few pages before and after the aligned part stay reserved and unused.
+        let start = start.wrapping_add(start.align_offset(align));
+        NonNull::new(start)
+            .map(|start| Self { start, len })
+            .ok_or_else(|| io::Error::other("the kernel mapped the null page"))
+    }
+
+    pub(crate) fn start(self) -> NonNull<u8> {
+        self.start
+    }
+
+    pub(crate) fn len(self) -> usize {
+        self.len
+    }
+
+    /// A part of it.
+    pub(crate) fn part(self, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= self.len, "{range:?} of {self:?}");
+        // SAFETY: within the range, by the assertion.
+        Self { start: unsafe { self.start.add(range.start) }, len: range.len() }
+    }
+
+    /// Puts fresh memory there, or a hole.
+    ///
+    /// # Safety
+    /// The caller owns these pages, and nothing in them is in use.
+    pub(crate) unsafe fn map(self, kind: Kind) -> io::Result<()> {
+        let mut flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+        let mut access = libc::PROT_READ | libc::PROT_WRITE;
+        match kind {
+            Kind::Plain => flags |= libc::MAP_NORESERVE,
+            Kind::HugeTlb => flags |= libc::MAP_HUGETLB | libc::MAP_HUGE_2MB,
+            Kind::Hole => {
+                flags |= libc::MAP_NORESERVE;
+                access = libc::PROT_NONE;
+            }
+        }
+        // SAFETY: replaces pages that, as promised, are the caller's and unused.
+        let at = unsafe { libc::mmap(self.start.as_ptr().cast(), self.len, access, flags, -1, 0) };
+        if at == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Tells the kernel about pages that [`map`](Self::map) mapped; their contents stay.
+    pub(crate) fn advise(self, advice: Advice) -> io::Result<()> {
+        let advice = match advice {
+            Advice::PopulateWrite => libc::MADV_POPULATE_WRITE,
+            Advice::HugePage => libc::MADV_HUGEPAGE,
+            Advice::NoHugePage => libc::MADV_NOHUGEPAGE,
+            Advice::Collapse => MADV_COLLAPSE,
+            Advice::DontFork => libc::MADV_DONTFORK,
+        };
+        // SAFETY: none of these changes a byte of this process.
+        done(unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, advice) })
+    }
+
+    /// Keeps the pages in memory.
+    pub(crate) fn lock(self) -> io::Result<()> {
+        // SAFETY: locking keeps their contents.
+        done(unsafe { libc::mlock(self.start.as_ptr().cast(), self.len) })
+    }
+
+    /// How many bytes are mapped by huge pages, as the page tables have it now.
+    pub(crate) fn huge_bytes(self) -> io::Result<usize> {
+        huge_bytes(self.start.addr().get(), self.len)
+    }
+}
+
+/// Has `child` run in the child after every `fork`, before `fork` returns there.
+pub(crate) fn after_fork(child: extern "C" fn()) {
+    // SAFETY: the handler is a function of the whole program. A library that holds it may be unloaded
+    // only together with its handlers, which glibc sees to.
+    unsafe { libc::pthread_atfork(None, None, Some(child)) };
+}
+
+fn huge_bytes(start: usize, len: usize) -> io::Result<usize> {
+    let start = start as u64;
     let pagemap = File::open("/proc/self/pagemap")?;
     let (mut at, end, mut found) = (start, start + len as u64, 0);
     while at < end {

@@ -68,7 +68,7 @@ struct Evidence {
 
 /// Checks fresh memory; leaves it zeroed.
 pub(crate) fn verify(mapping: &mut Mapping, geometry: &Geometry) -> Verification {
-    let huge = mapping.huge().ok().map(|huge| huge && geometry.way_bytes() <= HUGE_PAGE);
+    let huge = mapping.is_huge().ok().map(|huge| huge && geometry.way_bytes() <= HUGE_PAGE);
     let chase = (huge != Some(true)).then(|| chase(mapping, geometry));
     let (level, mut why) = decide(Evidence { huge, guest: sys::hypervisor(), chase });
     for refused in &mapping.refused {
@@ -79,8 +79,8 @@ pub(crate) fn verify(mapping: &mut Mapping, geometry: &Geometry) -> Verification
 }
 
 fn chase(mapping: &mut Mapping, geometry: &Geometry) -> (f64, f64) {
-    let bytes = mapping.bytes_mut();
-    let slab = geometry.slab_bytes().min(bytes.len());
+    let bytes = mapping.slab_mut();
+    let slab = bytes.len();
     let part = slab / 3 * 2 / geometry.line * geometry.line;
     let small = ns_per_load(&mut bytes[..part], geometry.line);
     let whole = ns_per_load(&mut bytes[..slab], geometry.line);

@@ -18,7 +18,7 @@ fn on(backing: Backing) -> Result<Slab, SlabError> {
 
 /// Every byte of the slab can be used, and lies where the layout says.
 fn exercise(slab: &Slab) {
-    let mut permit = slab.admit(StageId(0), 24);
+    let permit = slab.admit(StageId(0), 24);
     assert_eq!(permit.granted(), 24);
     let mut slots: Vec<_> = (0..24).map(|_| permit.alloc(SiteId(0)).unwrap()).collect();
     for slot in &mut slots {
@@ -92,6 +92,12 @@ fn impossible_options_are_errors() {
     let absurd = Geometry { size: 1 << 60, ways: 1, line: 64, k: 1 };
     let options = Options { geometry: Some(absurd), ..Options::default() };
     assert!(matches!(Slab::new(&map(), options), Err(SlabError::Map(_))));
+    for (size, ways) in [(16 << 20, 16), (32 << 20, 8)] {
+        let geometry = Some(Geometry::new(size, ways, 64).unwrap());
+        let error = Slab::new(&map(), Options { geometry, ..Options::default() }).unwrap_err();
+        assert!(matches!(error, SlabError::TooLarge { .. }), "{error}");
+        assert!(error.to_string().contains("with_k"), "{error}");
+    }
     let tiny = Geometry::new(8 << 10, 4, 64).unwrap();
     let options = Options { geometry: Some(tiny), ..Options::default() };
     let error = Slab::new(&map(), options).unwrap_err().to_string();

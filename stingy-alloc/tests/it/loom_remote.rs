@@ -15,6 +15,8 @@ use crate::remote::{Orders, Pushed, Remote, Sound};
 /// The protocol and the bytes that it guards: one cell a slot, and one for what the owner keeps.
 struct World<O> {
     remote: Remote<O>,
+    /// What lies below each slot on its way home.
+    below: [AtomicU32; 2],
     slots: [UnsafeCell<u32>; 2],
     owners: UnsafeCell<u32>,
     woken: AtomicU32,
@@ -24,7 +26,8 @@ struct World<O> {
 impl<O: Orders> World<O> {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            remote: Remote::new(2),
+            remote: Remote::new(),
+            below: [AtomicU32::new(0), AtomicU32::new(0)],
             slots: [UnsafeCell::new(0), UnsafeCell::new(0)],
             owners: UnsafeCell::new(0),
             woken: AtomicU32::new(0),
@@ -41,8 +44,9 @@ impl<O: Orders> World<O> {
     fn free(&self, slot: u32) {
         self.write(slot);
         let mut hungry = false;
+        let below = |below| self.below[slot as usize].store(below, Ordering::Relaxed);
         // SAFETY: the world outlives its threads, and each frees a slot of its own once.
-        match unsafe { Remote::push(&self.remote, slot, || hungry = true) } {
+        match unsafe { Remote::push(&self.remote, slot, 1, below, || hungry = true) } {
             Pushed::HomeHungry => {
                 assert!(hungry, "nothing was fetched to wake the owner with");
                 self.woken.fetch_add(1, Ordering::Relaxed);
@@ -55,8 +59,10 @@ impl<O: Orders> World<O> {
     fn drain(&self) -> u32 {
         let mut seen = [0; 2];
         let drained = self.remote.drain(|slot| {
+            let below = self.below[slot as usize].load(Ordering::Relaxed);
             self.write(slot);
             seen[slot as usize] += 1;
+            below
         });
         assert!(seen.iter().all(|n| *n <= 1), "a slot came home twice");
         drained

@@ -25,7 +25,7 @@ fn loom_slots_freed_elsewhere_race_with_the_end_of_their_slab() {
     loom::model(|| {
         let alive = Arc::new(());
         let slab = slab(&alive);
-        let mut permit = slab.admit(StageId(0), 2);
+        let permit = slab.admit(StageId(0), 2);
         let mut here = permit.alloc(SiteId(0)).unwrap();
         let mut there = permit.alloc(SiteId(0)).unwrap();
         drop(permit);

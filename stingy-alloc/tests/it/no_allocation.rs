@@ -39,7 +39,7 @@ fn admit_alloc_free_and_refuse_call_no_allocator() {
     let slab = slab(&map.build().unwrap());
     let before = CALLS.get();
     for wanted in 0..50 {
-        let mut permit = slab.admit(StageId(0), wanted);
+        let permit = slab.admit(StageId(0), wanted);
         for _ in 0..permit.granted() {
             drop(std::hint::black_box(permit.alloc(SiteId(0))));
         }
@@ -47,6 +47,8 @@ fn admit_alloc_free_and_refuse_call_no_allocator() {
     }
     assert_eq!(slab.admit(StageId(7), 1).granted(), 0);
     assert_eq!((slab.live(), CALLS.get()), (0, before));
-    drop(slab.escape(SiteId(0)));
+    drop((slab.escape(SiteId(0)), slab.oversize(SiteId(0), 5000)));
+    assert_eq!(CALLS.get(), before, "the high slab has room");
+    drop(slab.oversize(SiteId(0), 1 << 20));
     assert_eq!(CALLS.get(), before + 2, "the counter counts");
 }

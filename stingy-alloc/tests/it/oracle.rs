@@ -116,7 +116,7 @@ fn run(slab: &Slab, live: &mut Vec<Live>, step: Step, stamp: u8) {
         Step::Run { stage, wanted, used } => {
             let stage = map.stages()[stage % map.stages().len()].id;
             let expected = admissible(map, live, stage, wanted);
-            let mut permit = slab.admit(stage, wanted);
+            let permit = slab.admit(stage, wanted);
             assert_eq!(permit.granted(), expected, "stage {} for {wanted}", stage.0);
             let needs = &map.stages()[usize::from(stage.0)].alloc;
             let all = needs.iter().flat_map(|(s, n)| vec![*s; *n as usize * expected]);

@@ -30,7 +30,7 @@ fn admitted(slab: &Slab, stage: StageId, wanted: usize) -> usize {
 }
 
 fn take(slab: &Slab, stage: StageId, site: SiteId, n: usize) -> Vec<Slot> {
-    let mut permit = slab.admit(stage, n);
+    let permit = slab.admit(stage, n);
     (0..n).map(|_| permit.alloc(site).expect("covered")).collect()
 }
 
@@ -57,7 +57,7 @@ fn a_stage_that_allocates_nothing_is_granted_in_full() {
 #[test]
 fn a_permit_covers_every_object_of_every_task_and_no_more() {
     let slab = slab(&map());
-    let mut permit = slab.admit(RESPOND, 3);
+    let permit = slab.admit(RESPOND, 3);
     assert_eq!((permit.granted(), permit.stage()), (3, RESPOND));
     let slots: Vec<Slot> = (0..6).map(|_| permit.alloc(REPLY).unwrap()).collect();
     assert!(slots.iter().all(|slot| slot.len() == 1000 && slot.is_slab()));
@@ -73,7 +73,7 @@ fn a_permit_covers_every_object_of_every_task_and_no_more() {
 fn a_refused_permit_allocates_nothing() {
     let slab = slab(&map());
     let held = take(&slab, PARSE, REQUEST, 8);
-    let mut refused = slab.admit(PARSE, 1);
+    let refused = slab.admit(PARSE, 1);
     assert_eq!(refused.granted(), 0);
     assert!(matches!(refused.alloc(REQUEST), Err(PermitError::Spent { .. })));
     drop(held);
@@ -92,7 +92,7 @@ fn capacity_is_charged_at_admission_and_not_at_allocation() {
 #[test]
 fn unused_parts_return_and_used_ones_return_when_freed() {
     let slab = slab(&map());
-    let mut permit = slab.admit(BOTH, 4);
+    let permit = slab.admit(BOTH, 4);
     let kept = permit.alloc(REQUEST).unwrap();
     drop(permit);
     assert_eq!((admitted(&slab, PARSE, 8), admitted(&slab, BOTH, 8)), (7, 6));
@@ -103,7 +103,7 @@ fn unused_parts_return_and_used_ones_return_when_freed() {
 #[test]
 fn an_object_freed_under_its_permit_is_not_granted_to_it_again() {
     let slab = slab(&map());
-    let mut permit = slab.admit(PARSE, 1);
+    let permit = slab.admit(PARSE, 1);
     drop(permit.alloc(REQUEST).unwrap());
     assert!(permit.alloc(REQUEST).is_err());
     assert_eq!(admitted(&slab, PARSE, 8), 8);
@@ -112,8 +112,8 @@ fn an_object_freed_under_its_permit_is_not_granted_to_it_again() {
 #[test]
 fn nested_permits_keep_their_reservations_in_any_order_of_dropping() {
     let slab = slab(&map());
-    let mut outer = slab.admit(BOTH, 3);
-    let mut inner = slab.admit(BOTH, 9);
+    let outer = slab.admit(BOTH, 3);
+    let inner = slab.admit(BOTH, 9);
     assert_eq!(inner.granted(), 3);
     let a = outer.alloc(REPLY).unwrap();
     drop(outer);
@@ -141,7 +141,7 @@ fn a_leaked_permit_or_slot_costs_its_capacity_and_nothing_else() {
 fn a_stage_outside_of_the_map_is_refused_and_counted() {
     let slab = slab(&map());
     for stage in [4, 1023, u16::MAX] {
-        let mut permit = slab.admit(StageId(stage), 9);
+        let permit = slab.admit(StageId(stage), 9);
         assert_eq!((permit.granted(), permit.stage()), (0, StageId(stage)));
         assert!(permit.alloc(REQUEST).is_err());
     }
@@ -183,11 +183,15 @@ fn every_reason_has_its_own_counter() {
     assert_eq!(slab.oversize(REPLY, 70_000).len(), 70_000);
     assert_eq!(counters(&slab), expect(&[("escape", 2), ("size_guard", 1)]));
 
-    options.sealed = true;
+    options.seal = stingy_alloc::Seal::Count;
     let slab = Slab::new(&map(), options).unwrap();
-    let outside = [slab.escape(REPLY), slab.oversize(REPLY, 9)];
-    assert!(outside.iter().all(|slot| !slot.is_slab()));
-    assert_eq!(counters(&slab), expect(&[("escape", 1), ("size_guard", 1), ("sealed", 2)]));
+    let high = [slab.escape(REPLY), slab.oversize(REPLY, 9)];
+    assert!(high.iter().all(|slot| slot.is_slab()), "the high slab has room");
+    assert_eq!((slab.live(), slab.stats().high), (2, 2));
+    let outside = slab.oversize(REPLY, 1 << 20);
+    assert!(!outside.is_slab(), "it has no such room");
+    assert_eq!(counters(&slab), expect(&[("escape", 1), ("size_guard", 2), ("sealed", 1)]));
+    drop(high);
     assert_eq!(slab.live(), 0, "what lies outside is not the slab's");
 }
 
@@ -201,7 +205,7 @@ fn the_table_shows_every_site_and_every_reason() {
     assert_eq!((request.live, request.peak, request.granted, request.cap), (3, 5, 5, 8));
     let table = stats.to_string();
     assert!(
-        table.lines().any(|l| l.split_whitespace().eq("request 500 8 3 5 5 0".split(' '))),
+        table.lines().any(|l| l.split_whitespace().eq("request 500 8 3 5 5 0 0 0".split(' '))),
         "{table}"
     );
     for reason in Reason::ALL {

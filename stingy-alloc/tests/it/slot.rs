@@ -41,7 +41,7 @@ fn slots_start_on_lines_and_do_not_share_one() {
         .build()
         .unwrap();
     let slab = slab(&map);
-    let mut permit = slab.admit(StageId(0), 3);
+    let permit = slab.admit(StageId(0), 3);
     let slots: Vec<Slot> =
         [0, 1, 0, 1, 0, 1].iter().map(|id| permit.alloc(SiteId(*id)).unwrap()).collect();
     let mut lines = Vec::new();

@@ -19,7 +19,7 @@ fn map() -> MemoryMap {
 }
 
 fn take(slab: &Slab, n: usize) -> Vec<Slot> {
-    let mut permit = slab.admit(STAGE, n);
+    let permit = slab.admit(STAGE, n);
     (0..n).map(|_| permit.alloc(SITE).unwrap()).collect()
 }
 
@@ -155,7 +155,7 @@ fn frees_from_many_threads_lose_and_double_nothing() {
     let end = Instant::now() + Duration::from_millis(300);
     let (mut sent, mut stamp) = (0u64, 0u8);
     while Instant::now() < end {
-        let mut permit = slab.admit(STAGE, 4);
+        let permit = slab.admit(STAGE, 4);
         for _ in 0..permit.granted() {
             let mut slot = permit.alloc(SITE).unwrap();
             stamp = stamp.wrapping_add(1);
