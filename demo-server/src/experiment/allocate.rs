@@ -30,13 +30,14 @@ const NULL_TOLERANCE: f64 = 0.03;
 const ROUNDS: [u64; 2] = [500, 2500];
 
 /// The configurations, by the names of their rows.
-static CONFIGS: [(&str, Work); 11] = [
+static CONFIGS: [(&str, Work); 12] = [
     ("stingy", Work::new(Job::Pair, Source::Stingy)),
     ("stingy-again", Work::new(Job::Pair, Source::Stingy)),
     ("stingy-slot", Work::new(Job::Pair, Source::StingySlot)),
     ("mimalloc", Work::new(Job::Pair, Source::Mimalloc)),
     ("system", Work::new(Job::Pair, Source::System)),
     ("remote-stingy", Work::new(Job::Remote, Source::Stingy)),
+    ("remote-stingy-at-once", Work { at_once: true, ..Work::new(Job::Remote, Source::Stingy) }),
     ("remote-mimalloc", Work::new(Job::Remote, Source::Mimalloc)),
     ("remote-system", Work::new(Job::Remote, Source::System)),
     ("fallback-stingy", Work::new(Job::Fallback, Source::Stingy)),
@@ -50,7 +51,7 @@ const ADMITS: [(&str, usize); 3] =
 /// Tasks that a permit is for.
 const BATCHES: [u64; 2] = [1, 32];
 
-const FINDINGS: [Finding; 14] = [
+const FINDINGS: [Finding; 15] = [
     time("pair_vs_mimalloc", "stingy", "mimalloc", None),
     time("pair_vs_mimalloc_64", "stingy", "mimalloc", Some(64)),
     time("pair_vs_mimalloc_4096", "stingy", "mimalloc", Some(4096)),
@@ -61,6 +62,7 @@ const FINDINGS: [Finding; 14] = [
     time("slot_vs_mimalloc_4096", "stingy-slot", "mimalloc", Some(4096)),
     time("slot_vs_mimalloc_12288", "stingy-slot", "mimalloc", Some(12288)),
     time("remote_vs_mimalloc", "remote-stingy", "remote-mimalloc", None),
+    time("remote_at_once_vs_mimalloc", "remote-stingy-at-once", "remote-mimalloc", None),
     time("remote_vs_system", "remote-stingy", "remote-system", None),
     time("fallback_vs_system", "fallback-stingy", "fallback-system", None),
     time("fallback_aa_null", "fallback-system", "fallback-again", None),
@@ -125,8 +127,9 @@ fn describe(report: &mut Report, setup: &Setup, ms: u64) -> anyhow::Result<Vec<u
         setup.server_cpu
     ));
     report.note(format!(
-        "remote-: made on CPU {} and freed on CPU {}, the time both spend on that; fallback-: zeroed buffers that the slab's site is too small for; admit-: \
-         x tasks, asked for and given back, net of the loop",
+        "remote-: made on CPU {} and freed on CPU {}, the time both spend on that, 32 at a time, freed one by one or by one call \
+         (-at-once); fallback-: zeroed buffers that the slab's site is too small for, which it then has elsewhere; admit-: x tasks, \
+         asked for and given back, net of the loop",
         setup.server_cpu, setup.load_cpu
     ));
     match mimalloc_version() {
@@ -164,6 +167,7 @@ fn plan(setup: &Setup, sizes: &[u64]) -> Vec<Comparison> {
         blocks.extend(of_sizes("stingy", "system"));
         blocks.push(one("fallback-system", "fallback-again", TOO_LARGE));
         if setup.load_cpu != setup.server_cpu {
+            blocks.push(one("remote-stingy-at-once", "remote-mimalloc", remote));
             blocks.push(one("remote-stingy", "remote-system", remote));
         }
     }

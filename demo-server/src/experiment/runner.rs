@@ -30,6 +30,7 @@ pub(super) struct Work {
     pub(super) tasks: usize,
     pub(super) size: usize,
     pub(super) sites: usize,
+    pub(super) at_once: bool,
     /// The environment that its allocator is tuned by.
     pub(super) env: &'static [(&'static str, &'static str)],
 }
@@ -44,12 +45,13 @@ impl Work {
             tasks: 1,
             size: 4096,
             sites: 1,
+            at_once: false,
             env: &[],
         }
     }
 
     fn args(&self, length: Length) -> Vec<String> {
-        let Work { job, from, kernel, bound, tasks, size, sites, .. } = *self;
+        let Work { job, from, kernel, bound, tasks, size, sites, at_once, .. } = *self;
         let (flag, length) = match length {
             Length::Ms(ms) => ("--ms", ms),
             Length::Rounds(rounds) => ("--rounds", rounds),
@@ -65,6 +67,7 @@ impl Work {
             (flag, length.to_string()),
         ];
         args.extend(options.into_iter().flat_map(|(name, value)| [name.into(), value]));
+        args.extend(at_once.then(|| "--at-once".into()));
         args
     }
 }

@@ -50,9 +50,9 @@ fn worker_does_as_many_units_as_it_is_told() {
 
 #[test]
 fn objects_made_here_are_all_freed_there() {
-    for from in ["stingy", "system"] {
-        let passed = units(&["remote", "--from", from, "--rounds", "2"]);
-        assert!((1..=2 * 256 * 32).contains(&passed), "{from}: {passed}");
+    for more in [&["stingy"][..], &["stingy", "--at-once"], &["system"]] {
+        let passed = units(&[&["remote", "--rounds", "2", "--from"], more].concat());
+        assert!((1..=2 * 256 * 32).contains(&passed), "{more:?}: {passed}");
     }
 }
 

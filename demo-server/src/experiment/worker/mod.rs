@@ -65,6 +65,9 @@ pub struct WorkerArgs {
     /// The CPU that frees what this one allocates
     #[arg(long)]
     pub(super) other_cpu: Option<usize>,
+    /// Free what came together by one call, instead of one by one
+    #[arg(long)]
+    pub(super) at_once: bool,
     /// Milliseconds to measure
     #[arg(long, default_value_t = 200, conflicts_with = "rounds")]
     pub(super) ms: u64,

@@ -10,7 +10,7 @@ use anyhow::{bail, ensure};
 use stingy_alloc::{Permit, SiteId, Slot, StageId};
 
 use super::clock::Clock;
-use super::heap::{Heap, System};
+use super::heap::{Blob, Heap, System};
 use super::slab::of_size;
 use super::{Answer, Source, WorkerArgs};
 
@@ -33,7 +33,8 @@ pub(super) fn run(args: &WorkerArgs, clock: Clock) -> anyhow::Result<Answer> {
 
 fn of_rest<const REST: usize>(args: &WorkerArgs, clock: Clock) -> anyhow::Result<Answer> {
     match args.from {
-        Source::Stingy | Source::StingySlot => slots(args, clock),
+        Source::Stingy => typed::<REST>(args, clock),
+        Source::StingySlot => slots(args, clock),
         Source::System => boxes(clock, System::boxed::<REST>),
         #[cfg(feature = "peers")]
         Source::Mimalloc => boxes(clock, super::heap::MiMalloc::boxed::<REST>),
@@ -57,6 +58,19 @@ fn boxes<O>(clock: Clock, make: impl Fn(u64) -> O) -> anyhow::Result<Answer> {
     })
 }
 
+/// Objects of a known type, one permit a burst.
+fn typed<const REST: usize>(args: &WorkerArgs, clock: Clock) -> anyhow::Result<Answer> {
+    let slab = of_size(args.size, BURST)?;
+    let site = slab.site::<Blob<REST>>("object")?;
+    clock.measure(BURST as u64, || {
+        let permit = slab.admit(STAGE, BURST);
+        ensure!(permit.granted() == BURST, "the slab has no room for a burst");
+        let lane = permit.lane(site)?;
+        burst(|word| Some(lane.take()?.write(Blob::<REST>::new(word))));
+        Ok(())
+    })
+}
+
 /// Buffers of bytes, one permit a burst.
 fn slots(args: &WorkerArgs, clock: Clock) -> anyhow::Result<Answer> {
     let slab = of_size(args.size, BURST)?;
@@ -70,7 +84,7 @@ fn slots(args: &WorkerArgs, clock: Clock) -> anyhow::Result<Answer> {
 
 /// A slot of the only site, with a word written.
 #[inline]
-pub(super) fn slot(permit: &mut Permit<'_>, word: u64) -> Option<Slot> {
+fn slot(permit: &mut Permit<'_>, word: u64) -> Option<Slot> {
     let mut slot = permit.alloc(SiteId(0)).ok()?;
     *slot.first_chunk_mut()? = word.to_ne_bytes();
     Some(slot)

@@ -7,14 +7,13 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use std::{hint, mem, thread};
+use std::{hint, iter, mem, thread};
 
 use anyhow::{Context, ensure};
-use stingy_alloc::{Slot, StageId};
+use stingy_alloc::{StageId, free_all};
 
 use super::clock::Clock;
-use super::heap::{Heap, System};
-use super::pair::slot;
+use super::heap::{Blob, Heap, System};
 use super::slab::of_size;
 use super::{Answer, Source, WorkerArgs};
 use crate::load::sys::pin_this_thread;
@@ -36,10 +35,15 @@ pub(super) fn run(args: &WorkerArgs, clock: Clock) -> anyhow::Result<Answer> {
     match args.from {
         Source::Stingy | Source::StingySlot => {
             let slab = of_size(SIZE, OUT)?;
-            pass(args, clock, |batch: &mut Vec<Slot>| {
-                let mut permit = slab.admit(StageId(0), BATCH);
-                batch.extend((0..permit.granted()).map_while(|_| slot(&mut permit, 1)));
-            })
+            let site = slab.site::<Blob<{ SIZE - 8 }>>("object")?;
+            let at_once: fn(&mut Vec<_>) = |batch| free_all(batch.drain(..));
+            let free = if args.at_once { at_once } else { Vec::clear };
+            let fill = |batch: &mut Vec<_>| {
+                let permit = slab.admit(StageId(0), BATCH);
+                let Ok(lane) = permit.lane(site) else { return };
+                batch.extend(iter::from_fn(|| Some(lane.take()?.write(Blob::new(1)))));
+            };
+            pass(args, clock, fill, free)
         }
         Source::System => pass_boxes(args, clock, System::boxed::<{ SIZE - 8 }>),
         #[cfg(feature = "peers")]
@@ -54,7 +58,8 @@ fn pass_boxes<O: Send>(
     clock: Clock,
     make: impl Fn(u64) -> O,
 ) -> anyhow::Result<Answer> {
-    pass(args, clock, |batch: &mut Vec<O>| batch.extend((0..BATCH).map(|_| make(1))))
+    let fill = |batch: &mut Vec<O>| batch.extend((0..BATCH).map(|_| make(1)));
+    pass(args, clock, fill, Vec::clear)
 }
 
 /// A batch under way, if it is `full`; only then the other side takes it.
@@ -100,13 +105,14 @@ fn pass<O: Send>(
     args: &WorkerArgs,
     clock: Clock,
     mut fill: impl FnMut(&mut Vec<O>),
+    free: fn(&mut Vec<O>),
 ) -> anyhow::Result<Answer> {
     let mailbox = Mailbox::new();
     let (maker_left, taker_left) = (AtomicBool::new(false), AtomicBool::new(false));
     thread::scope(|scope| {
         let taker = scope.spawn(|| {
             let _leaving = Leaving(&taker_left);
-            take(&mailbox, args.other_cpu, &maker_left)
+            take(&mailbox, args.other_cpu, free, &maker_left)
         });
         let (mut batch, mut made, mut busy) = (Vec::with_capacity(BATCH), 0, Duration::ZERO);
         let leaving = Leaving(&maker_left);
@@ -136,6 +142,7 @@ fn pass<O: Send>(
 fn take<O>(
     mailbox: &Mailbox<O>,
     cpu: Option<usize>,
+    free: fn(&mut Vec<O>),
     maker_left: &AtomicBool,
 ) -> anyhow::Result<(usize, Duration)> {
     if let Some(cpu) = cpu {
@@ -145,7 +152,7 @@ fn take<O>(
     while mailbox.exchange(true, &mut batch, maker_left) {
         freed += batch.len();
         let begun = Instant::now();
-        batch.clear();
+        free(&mut batch);
         busy += begun.elapsed();
     }
     Ok((freed, busy))
