@@ -8,6 +8,8 @@ use std::cell::Cell;
 pub enum Reason {
     /// More bytes than the site has: [`Slab::oversize`](crate::Slab::oversize).
     SizeGuard,
+    /// An alignment above 64 bytes, which no slot has.
+    Align,
     /// The map has no such stage: its tasks were refused.
     NoStage,
     /// An allocation that its permit does not cover: refused.
@@ -24,8 +26,9 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the reports.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::SizeGuard,
+        Self::Align,
         Self::NoStage,
         Self::NoPermit,
         Self::Exhausted,
@@ -38,6 +41,7 @@ impl Reason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::SizeGuard => "size_guard",
+            Self::Align => "align",
             Self::NoStage => "no_stage",
             Self::NoPermit => "no_permit",
             Self::Exhausted => "exhausted",

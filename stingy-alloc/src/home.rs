@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use crate::adapt;
 use crate::arena::{self, STRIDE};
 use crate::atomics::{AtomicU64, Ordering};
 use crate::backing::Mapping;
@@ -185,20 +186,20 @@ impl Home {
             // SAFETY: just allocated, of that length, and alive as long as it is out.
             Some(object) => unsafe { Slot::in_slab(object, len) },
             None => {
-                self.unseal(reason, site, len);
+                self.unseal(reason, Some(site), len);
                 Slot::heap(len)
             }
         }
     }
 
-    /// The system allocator is about to be called for `site`.
-    fn unseal(&self, reason: Reason, site: SiteId, len: usize) {
+    /// The system allocator is about to be called, for `site` if it is known.
+    pub(crate) fn unseal(&self, reason: Reason, site: Option<SiteId>, len: usize) {
         if self.seal.get() == Seal::Open {
             return;
         }
         self.fallbacks.count(Reason::Sealed);
         if self.seal.get() == Seal::Abort {
-            let spec = self.map.sites().iter().find(|spec| spec.id == site);
+            let spec = self.map.sites().iter().find(|spec| Some(spec.id) == site);
             let name = spec.map_or("unknown", |spec| spec.name.as_str());
             eprintln!(
                 "stingy-alloc: the slab is sealed, and site `{name}` asks the system for {len} bytes ({reason})"
@@ -301,6 +302,7 @@ impl Home {
     /// After `fork`, in the child: forgets the slabs whose memory it has not got.
     pub(crate) extern "C" fn all_are_lost() {
         thread::forget();
+        adapt::forget();
         for home in arena::homes() {
             // SAFETY: in the table, so not freed; and the child has no other thread that could.
             let home = unsafe { home.as_ref() };
@@ -359,7 +361,28 @@ pub(crate) unsafe fn free(object: NonNull<u8>) -> bool {
         }
     }
     // SAFETY: as promised.
-    unsafe { free_elsewhere(address) }
+    arena::contains(address) && unsafe { free_elsewhere(address) }
+}
+
+/// Bytes of the slot that starts there, 0 for what is no slot; `None` if the address lies in no slab.
+///
+/// # Safety
+/// If it lies in a slab, an object that is out starts there.
+#[inline]
+pub(crate) unsafe fn room(object: NonNull<u8>) -> Option<usize> {
+    let address = object.addr().get();
+    if !arena::contains(address) {
+        return None;
+    }
+    let home = arena::home_of(address)?;
+    // SAFETY: alive by (2), as the object is out.
+    let this = unsafe { home.as_ref() };
+    let place = this.unit.place(address);
+    match this.unit.lies(place) {
+        // The size in the map is written before the first object, and never after.
+        Lies::Slot(site) => Some(this.unit.pool(site).size.get() as usize),
+        Lies::High | Lies::Nothing => Some(0),
+    }
 }
 
 /// # Safety

@@ -15,6 +15,7 @@
 //! | `fallback`, `stats` | what happened, and what did not come from the slab? |
 //! | `sys` | what do kernel and processor say? |
 
+pub mod adapt;
 mod arena;
 mod atomics;
 mod backing;

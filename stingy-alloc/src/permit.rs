@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::ptr::NonNull;
 
 use crate::fallback::Reason;
 use crate::home::Home;
@@ -21,9 +22,9 @@ use crate::unit::{Pool, Unit};
 #[must_use = "dropping a permit returns what it reserved"]
 pub struct Permit<'s> {
     home: &'s Home,
-    pub(crate) table: &'s Stage,
+    table: &'s Stage,
     /// Objects that are left of each need.
-    pub(crate) left: [Cell<u32>; MAX_ALLOCS],
+    left: [Cell<u32>; MAX_ALLOCS],
     granted: usize,
     stage: StageId,
 }
@@ -171,6 +172,37 @@ impl<'s> Permit<'s> {
             Some((left, _)) => Ok(left),
             None => Err(self.refuse(PermitError::NotInStage { stage: self.stage, site })),
         }
+    }
+
+    #[inline]
+    pub(crate) fn home(&self) -> &'s Home {
+        self.home
+    }
+
+    #[inline]
+    pub(crate) fn table(&self) -> &'s Stage {
+        self.table
+    }
+
+    /// An object of the need at that place, if it has `size` bytes and one is left.
+    #[inline]
+    pub(crate) fn alloc_at(&self, at: usize, size: usize) -> Option<NonNull<u8>> {
+        let (need, left) = (self.table.needs().get(at)?, self.left.get(at)?);
+        let (unit, pool) = (self.home.unit, self.home.site(need));
+        if size > pool.size.get() as usize {
+            return None;
+        }
+        let list = if need.of_region == 0 { pool } else { self.home.region(need) };
+        pop(unit, list, pool.mark.get(), left).map(|place| unit.at(place))
+    }
+
+    /// An object of `site`, if it has `size` bytes and one is left.
+    pub(crate) fn alloc_bytes(&self, site: SiteId, size: usize) -> Option<NonNull<[u8]>> {
+        let needs = self.table.needs();
+        let at = needs.iter().position(|need| need.site() == site.0)?;
+        let object = self.alloc_at(at, size)?;
+        let room = self.home.site(&needs[at]).size.get() as usize;
+        Some(NonNull::slice_from_raw_parts(object, room))
     }
 
     #[inline(never)]

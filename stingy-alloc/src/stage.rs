@@ -61,6 +61,8 @@ pub(crate) struct Stage {
     /// Tasks ever admitted.
     pub(crate) granted: Cell<u64>,
     table: [Need; MAX_ALLOCS],
+    /// The places of the needs, the smallest site first.
+    by_size: [u8; MAX_ALLOCS],
 }
 
 impl Stage {
@@ -74,6 +76,7 @@ impl Stage {
             turn: Cell::new(0),
             granted: Cell::new(0),
             table: [Need::NONE; MAX_ALLOCS],
+            by_size: [0; MAX_ALLOCS],
         }
     }
 
@@ -82,6 +85,12 @@ impl Stage {
     pub(crate) fn plain(&self) -> &[Need] {
         // The constant is what lets the compiler write the loops over it out.
         &self.table[..usize::from(self.plain.get()).min(PLAIN)]
+    }
+
+    /// The places of the needs, the smallest site first.
+    #[inline]
+    pub(crate) fn by_size(&self) -> impl Iterator<Item = usize> {
+        self.by_size.iter().take(self.needs.into()).map(|at| usize::from(*at))
     }
 
     /// Counts tasks that were admitted.
@@ -116,6 +125,11 @@ pub(crate) fn table(section: &Section) -> Box<[Stage]> {
         stage.known.set(true);
         for (have, need) in stage.table.iter_mut().zip(needs) {
             *have = need;
+        }
+        let mut by_size: Vec<u8> = (0..stage.needs).collect();
+        by_size.sort_by_key(|at| section.site(alloc[usize::from(*at)].0).map(|site| site.size));
+        for (have, at) in stage.by_size.iter_mut().zip(by_size) {
+            *have = at;
         }
         let plain = |need: &Need| need.count == 1 && need.of_region == 0;
         if stage.needs().len() <= PLAIN && stage.needs().iter().all(plain) {

@@ -145,7 +145,7 @@ impl Section {
         }
     }
 
-    fn site(&self, id: SiteId) -> Option<&SiteSpec> {
+    pub(crate) fn site(&self, id: SiteId) -> Option<&SiteSpec> {
         self.sites.iter().find(|site| site.id == id)
     }
 

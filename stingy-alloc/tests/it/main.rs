@@ -6,6 +6,8 @@ mod backing;
 #[cfg(not(loom))]
 mod geometry;
 #[cfg(not(loom))]
+mod global;
+#[cfg(not(loom))]
 mod map_builder;
 #[cfg(not(loom))]
 mod map_random;

@@ -3,6 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use stingy_alloc::adapt::Global;
 use stingy_alloc::{MemoryMap, SiteId, StageId};
 
 use crate::{slab, small};
@@ -29,8 +30,9 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// All tests of this binary run behind the adapter.
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: Global<Counting> = Global(Counting);
 
 #[test]
 fn admit_alloc_free_and_refuse_call_no_allocator() {
