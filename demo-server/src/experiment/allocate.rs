@@ -20,6 +20,8 @@ const INSTRUCTIONS: &str = "instructions";
 const SIZES: [u64; 3] = [64, 4096, 12288];
 /// Larger than the objects of the only site.
 const TOO_LARGE: u64 = 4160;
+/// Objects of a program that never enters a scope.
+const OUTSIDE: [u64; 2] = [64, 1024];
 /// A quick run begins no block that would end later than this.
 const QUICK_LIMIT: Duration = Duration::from_secs(55);
 /// What starting a worker and warming it up add to its window.
@@ -30,19 +32,22 @@ const NULL_TOLERANCE: f64 = 0.03;
 const ROUNDS: [u64; 2] = [500, 2500];
 
 /// The configurations, by the names of their rows.
-static CONFIGS: [(&str, Work); 12] = [
+static CONFIGS: [(&str, Work); 15] = [
     ("stingy", Work::new(Job::Pair, Source::Stingy)),
     ("stingy-again", Work::new(Job::Pair, Source::Stingy)),
     ("stingy-slot", Work::new(Job::Pair, Source::StingySlot)),
+    ("global", Work::new(Job::Pair, Source::Global)),
     ("mimalloc", Work::new(Job::Pair, Source::Mimalloc)),
     ("system", Work::new(Job::Pair, Source::System)),
     ("remote-stingy", Work::new(Job::Remote, Source::Stingy)),
     ("remote-stingy-at-once", Work { at_once: true, ..Work::new(Job::Remote, Source::Stingy) }),
     ("remote-mimalloc", Work::new(Job::Remote, Source::Mimalloc)),
     ("remote-system", Work::new(Job::Remote, Source::System)),
-    ("fallback-stingy", Work::new(Job::Fallback, Source::Stingy)),
-    ("fallback-system", Work::new(Job::Fallback, Source::System)),
-    ("fallback-again", Work::new(Job::Fallback, Source::System)),
+    ("oversize-stingy", Work::new(Job::Oversize, Source::Stingy)),
+    ("oversize-system", Work::new(Job::Oversize, Source::System)),
+    ("outside-global", Work::new(Job::Outside, Source::Global)),
+    ("outside-system", Work::new(Job::Outside, Source::System)),
+    ("outside-again", Work::new(Job::Outside, Source::System)),
 ];
 
 /// Permits that are asked for: name, sites of the stage.
@@ -51,12 +56,16 @@ const ADMITS: [(&str, usize); 3] =
 /// Tasks that a permit is for.
 const BATCHES: [u64; 2] = [1, 32];
 
-const FINDINGS: [Finding; 15] = [
+const FINDINGS: [Finding; 20] = [
     time("pair_vs_mimalloc", "stingy", "mimalloc", None),
     time("pair_vs_mimalloc_64", "stingy", "mimalloc", Some(64)),
     time("pair_vs_mimalloc_4096", "stingy", "mimalloc", Some(4096)),
     time("pair_vs_mimalloc_12288", "stingy", "mimalloc", Some(12288)),
     time("pair_vs_system", "stingy", "system", None),
+    time("global_vs_mimalloc", "global", "mimalloc", None),
+    time("global_vs_mimalloc_64", "global", "mimalloc", Some(64)),
+    time("global_vs_mimalloc_4096", "global", "mimalloc", Some(4096)),
+    time("global_vs_mimalloc_12288", "global", "mimalloc", Some(12288)),
     time("slot_vs_mimalloc", "stingy-slot", "mimalloc", None),
     time("slot_vs_mimalloc_64", "stingy-slot", "mimalloc", Some(64)),
     time("slot_vs_mimalloc_4096", "stingy-slot", "mimalloc", Some(4096)),
@@ -64,8 +73,9 @@ const FINDINGS: [Finding; 15] = [
     time("remote_vs_mimalloc", "remote-stingy", "remote-mimalloc", None),
     time("remote_at_once_vs_mimalloc", "remote-stingy-at-once", "remote-mimalloc", None),
     time("remote_vs_system", "remote-stingy", "remote-system", None),
-    time("fallback_vs_system", "fallback-stingy", "fallback-system", None),
-    time("fallback_aa_null", "fallback-system", "fallback-again", None),
+    time("fallback_vs_system", "outside-global", "outside-system", None),
+    time("fallback_aa_null", "outside-system", "outside-again", None),
+    time("oversize_vs_system", "oversize-stingy", "oversize-system", None),
     time("aa_null", "stingy", "stingy-again", None),
 ];
 
@@ -77,7 +87,7 @@ const fn time(id: &'static str, of: &'static str, to: &'static str, x: Option<u6
 pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
     let begun = Instant::now();
     let mut report = Report::measured("allocate");
-    let ms = if setup.quick { 150 } else { 500 };
+    let ms = if setup.quick { 100 } else { 500 };
     let runner = Runner::new(setup, ms)?;
     let sizes = describe(&mut report, setup, ms)?;
     count(&mut report, &runner, &sizes)?;
@@ -116,20 +126,22 @@ fn work(name: &str, size: u64) -> anyhow::Result<Work> {
 
 /// Is it part of this build?
 fn is_built_in(name: &str) -> bool {
-    cfg!(feature = "peers") || !name.contains("mimalloc")
+    let of_peers = ["mimalloc", "global", "outside"];
+    cfg!(feature = "peers") || !of_peers.iter().any(|peer| name.contains(peer))
 }
 
 /// Says how it is measured, and returns the sizes of which a burst fits into the slab.
 fn describe(report: &mut Report, setup: &Setup, ms: u64) -> anyhow::Result<Vec<u64>> {
     report.note(format!(
         "x bytes an object, a word of it written, bursts of {BURST} (a pair is an allocation and its free, the loop included); stingy: \
-         objects of a type, one permit a burst; -slot: buffers of bytes; every window is a process of its own on CPU {} and measures {ms} ms",
+         objects of a type, one permit a burst; -slot: buffers of bytes; global: by the slab's GlobalAlloc, in the permit's scope; every \
+         window is a process of its own on CPU {} and measures {ms} ms",
         setup.server_cpu
     ));
     report.note(format!(
         "remote-: made on CPU {} and freed on CPU {}, the time both spend on that, 32 at a time, freed one by one or by one call \
-         (-at-once); fallback-: zeroed buffers that the slab's site is too small for, which it then has elsewhere; admit-: x tasks, \
-         asked for and given back, net of the loop",
+         (-at-once); outside-: malloc, with the slab's GlobalAlloc in front (-global) or without; oversize-: zeroed buffers that the \
+         slab's site is too small for, which it then has elsewhere; admit-: x tasks, asked for and given back, net of the loop",
         setup.server_cpu, setup.load_cpu
     ));
     match mimalloc_version() {
@@ -156,7 +168,8 @@ fn plan(setup: &Setup, sizes: &[u64]) -> Vec<Comparison> {
     for round in 0..if setup.quick { 2 } else { 5 } {
         blocks.extend(of_sizes("stingy", "mimalloc"));
         blocks.extend(of_sizes("stingy", "stingy-again"));
-        blocks.push(one("fallback-stingy", "fallback-system", TOO_LARGE));
+        blocks.extend(OUTSIDE.map(|x| one("outside-global", "outside-system", x)));
+        blocks.extend(of_sizes("global", "mimalloc"));
         if setup.load_cpu != setup.server_cpu {
             blocks.push(one("remote-stingy", "remote-mimalloc", remote));
         }
@@ -165,7 +178,8 @@ fn plan(setup: &Setup, sizes: &[u64]) -> Vec<Comparison> {
         }
         blocks.extend(of_sizes("stingy-slot", "mimalloc"));
         blocks.extend(of_sizes("stingy", "system"));
-        blocks.push(one("fallback-system", "fallback-again", TOO_LARGE));
+        blocks.extend(OUTSIDE.map(|x| one("outside-system", "outside-again", x)));
+        blocks.push(one("oversize-stingy", "oversize-system", TOO_LARGE));
         if setup.load_cpu != setup.server_cpu {
             blocks.push(one("remote-stingy-at-once", "remote-mimalloc", remote));
             blocks.push(one("remote-stingy", "remote-system", remote));
@@ -184,7 +198,7 @@ fn count(report: &mut Report, runner: &Runner, sizes: &[u64]) -> anyhow::Result<
         return Ok(());
     }
     let mut counted = Counted::new(INSTRUCTIONS, "1");
-    for name in ["stingy", "stingy-slot", "mimalloc", "system"] {
+    for name in ["stingy", "stingy-slot", "global", "mimalloc", "system"] {
         for &size in sizes.iter().filter(|_| is_built_in(name)) {
             match runner.instructions(&work(name, size)?, ROUNDS) {
                 Ok(count) => counted.add(name, size, count),
@@ -196,7 +210,12 @@ fn count(report: &mut Report, runner: &Runner, sizes: &[u64]) -> anyhow::Result<
         }
     }
     counted.report(report);
-    for (id, of) in [("instructions", "stingy"), ("slot_instructions", "stingy-slot")] {
+    let ratios = [
+        ("instructions", "stingy"),
+        ("slot_instructions", "stingy-slot"),
+        ("global_instructions", "global"),
+    ];
+    for (id, of) in ratios {
         for &size in sizes {
             counted.ratio(report, &format!("{id}_vs_mimalloc_{size}"), of, "mimalloc", size);
         }

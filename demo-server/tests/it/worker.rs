@@ -40,7 +40,7 @@ fn worker_does_as_many_units_as_it_is_told() {
         }
     }
     for from in ["stingy", "system"] {
-        assert_eq!(units(&["fallback", "--from", from, "--size", "4160", "--rounds", "2"]), 64);
+        assert_eq!(units(&["oversize", "--from", from, "--size", "4160", "--rounds", "2"]), 64);
     }
     for sites in ["1", "2", "4"] {
         let admit = ["admit", "--from", "stingy", "--sites", sites, "--tasks", "32"];
@@ -63,8 +63,13 @@ fn peers_do_the_same_work() {
         let stages = ["stages", "--from", "mimalloc", "--bound", bound, "--tasks", "70"];
         assert_eq!(units(&[&stages[..], &["--rounds", "2"]].concat()), 140);
     }
-    for size in ["64", "4096", "12288"] {
-        assert_eq!(units(&["pair", "--from", "mimalloc", "--size", size, "--rounds", "3"]), 96);
+    for from in ["mimalloc", "global"] {
+        for size in ["64", "4096", "12288"] {
+            assert_eq!(units(&["pair", "--from", from, "--size", size, "--rounds", "3"]), 96);
+        }
+    }
+    for from in ["global", "system"] {
+        assert_eq!(units(&["outside", "--from", from, "--size", "64", "--rounds", "2"]), 64);
     }
     assert_eq!(units(&["remote", "--from", "mimalloc", "--rounds", "1"]), 256 * 32);
 }
@@ -85,7 +90,7 @@ fn orders_that_make_no_sense_are_refused() {
         (&["pair", "--from", "system", "--size", "100"], "choose 64, 4096 or 12288"),
         (&["stages", "--from", "system", "--tasks", "0"], "at least one task"),
         (&["admit", "--from", "stingy", "--sites", "3"], "1, 2 or 4 sites"),
-        (&["fallback", "--from", "mimalloc"], "system's allocator only"),
+        (&["oversize", "--from", "mimalloc"], "choose stingy or system"),
         (&["remote", "--from", "system", "--size", "64"], "4096 bytes"),
         (&["remote", "--from", "system", "--other-cpu", "4000", "--ms", "1"], "CPU 4000"),
     ];

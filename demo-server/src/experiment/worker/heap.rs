@@ -80,43 +80,71 @@ pub(in super::super) fn mimalloc_version() -> Option<String> {
     None
 }
 
-/// mimalloc, through the same door.
 #[cfg(feature = "peers")]
-pub(super) struct MiMalloc;
+pub(super) use peers::{Global, MiMalloc, SystemToo};
 
 #[cfg(feature = "peers")]
 mod peers {
+    use std::alloc::GlobalAlloc;
+    use std::marker::PhantomData;
+
     use allocator_api2::boxed::Box;
     use allocator_api2::vec::Vec;
     use stingy_alloc::adapt;
 
-    use super::{Blob, Heap, LINE, Line, MiMalloc};
+    use super::{Blob, Heap, LINE, Line};
 
-    type Mi = adapt::Heap<mimalloc::MiMalloc>;
-    const MI: Mi = adapt::Heap(mimalloc::MiMalloc);
+    /// mimalloc.
+    pub(in super::super) type MiMalloc = Any<mimalloc::MiMalloc>;
+    /// What a program calls that has the slab as its global allocator: the slab in a scope, malloc outside.
+    pub(in super::super) type Global = Any<adapt::Global<std::alloc::System>>;
+    /// The system's allocator through the same door as the other two.
+    pub(in super::super) type SystemToo = Any<std::alloc::System>;
 
-    impl Heap for MiMalloc {
-        type Lines = Box<[Line], Mi>;
-        type Bytes = Box<[u8], Mi>;
-        type Boxed<const REST: usize> = Box<Blob<REST>, Mi>;
+    /// An allocator without state.
+    pub(in super::super) trait Stateless:
+        GlobalAlloc + Send + Sync + Sized + 'static
+    {
+        const VALUE: Self;
+    }
+
+    impl Stateless for mimalloc::MiMalloc {
+        const VALUE: Self = mimalloc::MiMalloc;
+    }
+
+    impl Stateless for std::alloc::System {
+        const VALUE: Self = std::alloc::System;
+    }
+
+    impl Stateless for adapt::Global<std::alloc::System> {
+        const VALUE: Self = adapt::Global(std::alloc::System);
+    }
+
+    /// Boxes of a global allocator that is not this program's.
+    pub(in super::super) struct Any<G>(PhantomData<G>);
+
+    impl<G: Stateless> Heap for Any<G> {
+        type Lines = Box<[Line], adapt::Heap<G>>;
+        type Bytes = Box<[u8], adapt::Heap<G>>;
+        type Boxed<const REST: usize> = Box<Blob<REST>, adapt::Heap<G>>;
 
         #[inline]
-        fn lines(bytes: usize, word: u64) -> Box<[Line], Mi> {
-            let mut lines = Vec::with_capacity_in(bytes / LINE, MI);
+        fn lines(bytes: usize, word: u64) -> Self::Lines {
+            let mut lines = Vec::with_capacity_in(bytes / LINE, adapt::Heap(G::VALUE));
             lines.resize(bytes / LINE, Line::new(word));
             lines.into_boxed_slice()
         }
 
         #[inline]
-        fn bytes(bytes: usize, byte: u8) -> Box<[u8], Mi> {
-            let mut all = Vec::with_capacity_in(bytes, MI);
+        fn bytes(bytes: usize, byte: u8) -> Self::Bytes {
+            let mut all = Vec::with_capacity_in(bytes, adapt::Heap(G::VALUE));
             all.resize(bytes, byte);
             all.into_boxed_slice()
         }
 
         #[inline]
-        fn boxed<const REST: usize>(word: u64) -> Box<Blob<REST>, Mi> {
-            Box::new_in(Blob::new(word), MI)
+        fn boxed<const REST: usize>(word: u64) -> Self::Boxed<REST> {
+            Box::new_in(Blob::new(word), adapt::Heap(G::VALUE))
         }
     }
 }

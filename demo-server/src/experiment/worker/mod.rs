@@ -14,13 +14,15 @@
 //! | `pair` | what does an allocation and its free cost? |
 //! | `admit` | what does a permit cost? |
 //! | `remote` | what does a free on another CPU cost? |
-//! | `fallback` | what does a request cost that the slab cannot have? |
+//! | `oversize` | what does a request cost that is larger than its site? |
+//! | `outside` | what does the slab cost a program that never enters a scope? |
 
 mod admit;
 mod clock;
-mod fallback;
 mod heap;
 mod lines;
+mod outside;
+mod oversize;
 mod pair;
 mod remote;
 mod slab;
@@ -83,7 +85,8 @@ pub(super) enum Job {
     Pair,
     Admit,
     Remote,
-    Fallback,
+    Oversize,
+    Outside,
 }
 
 /// Where objects come from.
@@ -91,6 +94,7 @@ pub(super) enum Job {
 pub(super) enum Source {
     Stingy,
     StingySlot,
+    Global,
     Mimalloc,
     System,
 }
@@ -136,12 +140,13 @@ fn work(args: &WorkerArgs) -> anyhow::Result<Answer> {
         Job::Pair => pair::run(args, clock),
         Job::Admit => admit::run(args, clock),
         Job::Remote => remote::run(args, clock),
-        Job::Fallback => fallback::run(args, clock),
+        Job::Oversize => oversize::run(args, clock),
+        Job::Outside => outside::run(args, clock),
     }
 }
 
 /// This build has no peers.
 #[cfg(not(feature = "peers"))]
 fn without_peers<T>() -> anyhow::Result<T> {
-    bail!("mimalloc is not built in: cargo build --release --features peers")
+    bail!("the peers are not built in: cargo build --release --features peers")
 }

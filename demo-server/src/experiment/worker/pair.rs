@@ -38,8 +38,10 @@ fn of_rest<const REST: usize>(args: &WorkerArgs, clock: Clock) -> anyhow::Result
         Source::System => boxes(clock, System::boxed::<REST>),
         #[cfg(feature = "peers")]
         Source::Mimalloc => boxes(clock, super::heap::MiMalloc::boxed::<REST>),
+        #[cfg(feature = "peers")]
+        Source::Global => scoped::<REST>(args, clock),
         #[cfg(not(feature = "peers"))]
-        Source::Mimalloc => super::without_peers(),
+        Source::Mimalloc | Source::Global => super::without_peers(),
     }
 }
 
@@ -51,7 +53,8 @@ fn burst<O>(make: impl FnMut(u64) -> O) {
     black_box(&mut held);
 }
 
-fn boxes<O>(clock: Clock, make: impl Fn(u64) -> O) -> anyhow::Result<Answer> {
+/// Objects of an allocator that needs no permit.
+pub(super) fn boxes<O>(clock: Clock, make: impl Fn(u64) -> O) -> anyhow::Result<Answer> {
     clock.measure(BURST as u64, || {
         burst(&make);
         Ok(())
@@ -67,6 +70,23 @@ fn typed<const REST: usize>(args: &WorkerArgs, clock: Clock) -> anyhow::Result<A
         ensure!(permit.granted() == BURST, "the slab has no room for a burst");
         let lane = permit.lane(site)?;
         burst(|word| Some(lane.take()?.write(Blob::<REST>::new(word))));
+        Ok(())
+    })
+}
+
+/// Objects that a program gets which knows nothing of the slab, in the scope of one permit a burst.
+#[cfg(feature = "peers")]
+fn scoped<const REST: usize>(args: &WorkerArgs, clock: Clock) -> anyhow::Result<Answer> {
+    use super::heap::Global;
+
+    let slab = of_size(args.size, BURST)?;
+    let first = slab.admit(STAGE, 1).scope(|| Global::boxed::<REST>(1));
+    ensure!(slab.live() == 1, "the allocation was not from the slab");
+    drop(first);
+    clock.measure(BURST as u64, || {
+        let permit = slab.admit(STAGE, BURST);
+        ensure!(permit.granted() == BURST, "the slab has no room for a burst");
+        permit.scope(|| burst(Global::boxed::<REST>));
         Ok(())
     })
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{hint, iter, mem, thread};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use stingy_alloc::{StageId, free_all};
 
 use super::clock::Clock;
@@ -50,6 +50,7 @@ pub(super) fn run(args: &WorkerArgs, clock: Clock) -> anyhow::Result<Answer> {
         Source::Mimalloc => pass_boxes(args, clock, super::heap::MiMalloc::boxed::<{ SIZE - 8 }>),
         #[cfg(not(feature = "peers"))]
         Source::Mimalloc => super::without_peers(),
+        Source::Global => bail!("objects that change hands are typed: from stingy"),
     }
 }
 

@@ -7,7 +7,7 @@
 use std::hint::black_box;
 use std::marker::PhantomData;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use stingy_alloc::{Permit, SiteId, Slab, StageId};
 
 use super::clock::Clock;
@@ -62,6 +62,7 @@ pub(super) fn run(args: &WorkerArgs, clock: Clock) -> anyhow::Result<Answer> {
         Source::Mimalloc => on_heap::<super::heap::MiMalloc>(args, clock),
         #[cfg(not(feature = "peers"))]
         Source::Mimalloc => super::without_peers(),
+        Source::Global => bail!("stages choose their sites themselves: from stingy"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What does a request cost that the slab cannot have, because it is larger than its site?
+//! What does a request cost that is larger than its site, and is served from elsewhere?
 //!
 //! Bursts of buffers of zeros, asked for at the slab's door or at the system's.
 
@@ -21,7 +21,7 @@ pub(super) fn run(args: &WorkerArgs, clock: Clock) -> anyhow::Result<Answer> {
             bursts(clock, || slab.oversize(SiteId(0), black_box(args.size)))
         }
         Source::System => bursts(clock, || vec![0u8; black_box(args.size)].into_boxed_slice()),
-        Source::Mimalloc => bail!("the slab falls back on the system's allocator only"),
+        Source::Mimalloc | Source::Global => bail!("choose stingy or system"),
     }
 }
 
