@@ -139,15 +139,13 @@ impl Home {
     /// The pool of the site of a need.
     #[inline]
     pub(crate) fn site(&self, need: &Need) -> &Pool {
-        // SAFETY: as `Need` says.
-        unsafe { self.unit.pool_at(need.pool) }
+        need.site_in(self.unit)
     }
 
     /// The pool of the region of a need, if sites share it.
     #[inline]
     pub(crate) fn region(&self, need: &Need) -> &Pool {
-        // SAFETY: as `Need` says.
-        unsafe { self.unit.pool_at(need.list) }
+        need.region_in(self.unit)
     }
 
     /// What one object of a site takes; `None` if the map has no such site.
@@ -351,12 +349,13 @@ fn open(unit: Unit, section: &Section) -> Box<[Slots]> {
 pub(crate) unsafe fn free(object: NonNull<u8>) -> bool {
     let address = object.addr().get();
     let here = thread::here();
-    if address & !(STRIDE - 1) == here.addr() {
+    let offset = address.wrapping_sub(here.addr());
+    if offset < STRIDE {
         // SAFETY: not null, as it is where this thread's home lies or an address of no stride.
         let start = unsafe { NonNull::new_unchecked(here) };
         // SAFETY: the object is out, so its unit is mapped.
         let unit = unsafe { Unit::new(start) };
-        if unit.give_own(unit.place(address)) {
+        if unit.give_own(unit::place(offset)) {
             return true;
         }
     }

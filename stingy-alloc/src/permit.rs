@@ -79,8 +79,8 @@ impl<'s> Permit<'s> {
     /// Reserves what `granted` tasks of a plain stage need, which is there.
     #[inline]
     pub(crate) fn plain(home: &'s Home, table: &'s Stage, granted: usize, stage: StageId) -> Self {
-        let objects = granted as u32;
-        table.plain().iter().for_each(|need| home.site(need).charge(objects));
+        let (objects, unit) = (granted as u32, home.unit);
+        table.plain().iter().for_each(|need| need.site_in(unit).charge(objects));
         table.count(granted);
         // Written as a whole, as it is copied as a whole. What has no need is never looked at.
         let left = std::array::from_fn(|_| Cell::new(objects));
@@ -227,19 +227,25 @@ impl<'s> Permit<'s> {
 /// Takes a slot if one is left.
 #[inline]
 pub(crate) fn pop(unit: Unit, list: &Pool, mark: u32, left: &Cell<u32>) -> Option<u32> {
-    left.set(left.get().checked_sub(1)?);
+    // Written first: one instruction that subtracts and tells.
+    let (less, none) = left.get().overflowing_sub(1);
+    left.set(less);
+    if none {
+        left.set(0);
+        return None;
+    }
     Some(unit.take(list, mark))
 }
 
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        let plain = self.table.plain();
+        let (plain, unit) = (self.table.plain(), self.home.unit);
         if plain.is_empty() {
             return self.refund_any();
         }
         for (left, need) in self.left.iter().zip(plain) {
-            self.home.site(need).refund(left.get());
+            need.site_in(unit).refund(left.get());
         }
     }
 }

@@ -4,11 +4,12 @@ use std::cell::Cell;
 
 use crate::layout::LINE;
 use crate::map::{MAX_ALLOCS, MAX_IDS, Section, SiteId, progress};
+use crate::unit::{Pool, Unit};
 
 /// What one task of a stage takes from one site.
 ///
 /// # Invariants
-/// 1. `pool` and `list` are distances that [`Unit::pool_at`](crate::unit::Unit::pool_at) takes.
+/// 1. `pool` and `list` are distances that [`Unit::pool_at`] takes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Need {
     /// The distance of the site's pool, and of its region's.
@@ -36,6 +37,20 @@ impl Need {
         Self { pool, list, count, of_region }
     }
 
+    /// The pool of the site.
+    #[inline]
+    pub(crate) fn site_in<'u>(&self, unit: Unit) -> &'u Pool {
+        // SAFETY: by (1).
+        unsafe { unit.pool_at(self.pool) }
+    }
+
+    /// The pool of the region, if sites share it.
+    #[inline]
+    pub(crate) fn region_in<'u>(&self, unit: Unit) -> &'u Pool {
+        // SAFETY: by (1).
+        unsafe { unit.pool_at(self.list) }
+    }
+
     /// The site.
     #[inline]
     pub(crate) fn site(&self) -> u16 {
@@ -47,6 +62,9 @@ impl Need {
 const PLAIN: usize = 4;
 
 /// One stage.
+///
+/// # Invariants
+/// 1. `plain` is at most `PLAIN`.
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -83,8 +101,10 @@ impl Stage {
     /// The needs, if there are a few and each is one object of a site with a region of its own.
     #[inline]
     pub(crate) fn plain(&self) -> &[Need] {
-        // The constant is what lets the compiler write the loops over it out.
-        &self.table[..usize::from(self.plain.get()).min(PLAIN)]
+        let plain = usize::from(self.plain.get());
+        // SAFETY: as (1) says; with it the compiler writes the loops over these out.
+        unsafe { std::hint::assert_unchecked(plain <= PLAIN) };
+        &self.table[..plain]
     }
 
     /// The places of the needs, the smallest site first.

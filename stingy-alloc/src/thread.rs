@@ -11,8 +11,8 @@ pub(crate) const NOBODY: u64 = u64::MAX;
 /// A thread that never asked [`own`] for its number: it owns nothing.
 const UNKNOWN: u64 = 0;
 
-/// No stride starts there.
-const NOWHERE: *mut u8 = ptr::without_provenance_mut(usize::MAX);
+/// No stride starts there, and no object lies less than a stride above.
+const NOWHERE: *mut u8 = ptr::without_provenance_mut(1 << 63);
 
 #[cfg(not(loom))]
 thread_local! {

@@ -188,7 +188,7 @@ impl Unit {
     /// The place of an address in this stride.
     #[inline]
     pub(crate) fn place(self, address: usize) -> u32 {
-        ((address & (STRIDE - 1)) / PLACE) as u32
+        place(address & (STRIDE - 1))
     }
 
     /// The pool of a site.
@@ -348,6 +348,12 @@ impl Pool {
         self.capacity.set(capacity);
         self.head.set(NOWHERE);
     }
+}
+
+/// The place of an offset in its stride.
+#[inline]
+pub(crate) fn place(offset: usize) -> u32 {
+    (offset / PLACE) as u32
 }
 
 /// The place that an entry names.

@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::NonNull;
 
 use super::scope;
-use crate::home;
+use crate::{arena, home};
 
 /// A global allocator that serves [`Permit::scope`](crate::Permit::scope)s from their slab and everything
 /// else from `F`.
@@ -31,6 +31,16 @@ use crate::home;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Global<F = System>(pub F);
 
+/// Gives an object of a slab back. Not in line, so that what is in line at every free of a program is short.
+///
+/// # Safety
+/// As for [`home::free`].
+#[inline(never)]
+unsafe fn free(object: NonNull<u8>) {
+    // SAFETY: as promised.
+    unsafe { home::free(object) };
+}
+
 // SAFETY: a block is an object of a slab, which is its own until freed, starts on a line and is at least as
 // large as was asked for; or it is a block of `F`. Its address says which. Nothing here allocates or panics.
 unsafe impl<F: GlobalAlloc> GlobalAlloc for Global<F> {
@@ -45,10 +55,11 @@ unsafe impl<F: GlobalAlloc> GlobalAlloc for Global<F> {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: a block of this allocator is not null, and the caller gives it up.
-        if unsafe { !home::free(NonNull::new_unchecked(block)) } {
+        match arena::contains(block.addr()) {
             // SAFETY: in no slab, so of `F`; the caller's promise.
-            unsafe { self.0.dealloc(block, layout) };
+            false => unsafe { self.0.dealloc(block, layout) },
+            // SAFETY: a block of this allocator is not null, and the caller gives it up.
+            true => unsafe { free(NonNull::new_unchecked(block)) },
         }
     }
 

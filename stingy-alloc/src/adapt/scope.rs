@@ -39,8 +39,9 @@ impl Permit<'_> {
         work()
     }
 
-    /// Memory of that layout, by the smallest site of the stage that it fits into.
-    #[inline]
+    /// Memory of that layout, by the smallest site of the stage that it fits into. Not in line, so that
+    /// what is in line at every allocation of a program is short.
+    #[inline(never)]
     fn alloc_layout(&self, layout: Layout) -> Option<NonNull<u8>> {
         if layout.align() <= LINE {
             for at in self.table().by_size() {
