@@ -198,8 +198,10 @@ fn count(report: &mut Report, runner: &Runner, sizes: &[u64]) -> anyhow::Result<
         return Ok(());
     }
     let mut counted = Counted::new(INSTRUCTIONS, "1");
-    for name in ["stingy", "stingy-slot", "global", "mimalloc", "system"] {
-        for &size in sizes.iter().filter(|_| is_built_in(name)) {
+    let pairs = ["stingy", "stingy-slot", "global", "mimalloc", "system"].map(|name| (name, sizes));
+    let outside = ["outside-global", "outside-system"].map(|name| (name, &OUTSIDE[..]));
+    for (name, sizes) in pairs.into_iter().chain(outside).filter(|(name, _)| is_built_in(name)) {
+        for &size in sizes {
             match runner.instructions(&work(name, size)?, ROUNDS) {
                 Ok(count) => counted.add(name, size, count),
                 Err(error) => {
@@ -210,6 +212,15 @@ fn count(report: &mut Report, runner: &Runner, sizes: &[u64]) -> anyhow::Result<
         }
     }
     counted.report(report);
+    ratios_of_counts(report, &counted, sizes);
+    report.note(format!(
+        "instructions: of a pair, by callgrind, {} bursts less {}; the ratio over all sizes is their median, from the least to the largest",
+        ROUNDS[1], ROUNDS[0]
+    ));
+    Ok(())
+}
+
+fn ratios_of_counts(report: &mut Report, counted: &Counted, sizes: &[u64]) {
     let ratios = [
         ("instructions", "stingy"),
         ("slot_instructions", "stingy-slot"),
@@ -222,17 +233,15 @@ fn count(report: &mut Report, runner: &Runner, sizes: &[u64]) -> anyhow::Result<
         let mut all: Vec<f64> =
             sizes.iter().filter_map(|&size| counted.quotient(of, "mimalloc", size)).collect();
         all.sort_by(f64::total_cmp);
-        if let [low, .., high] = all[..] {
-            let median = all[all.len() / 2];
+        if let (Some(median), [low, .., high]) = (crate::interval::median(&all), &all[..]) {
             let id = format!("{id}_vs_mimalloc");
-            counted.ratio_of(report, &id, (of, "mimalloc"), [median, low, high]);
+            counted.ratio_of(report, &id, (of, "mimalloc"), [median, *low, *high]);
         }
     }
-    report.note(format!(
-        "instructions: of a pair, by callgrind, {} bursts less {}; the ratio over all sizes is their median, from the least to the largest",
-        ROUNDS[1], ROUNDS[0]
-    ));
-    Ok(())
+    for size in OUTSIDE {
+        let id = format!("fallback_instructions_vs_system_{size}");
+        counted.ratio(report, &id, "outside-global", "outside-system", size);
+    }
 }
 
 /// Nanoseconds of a permit.

@@ -7,7 +7,7 @@ use std::array;
 use std::hint::black_box;
 
 use anyhow::{bail, ensure};
-use stingy_alloc::{Permit, SiteId, Slot, StageId};
+use stingy_alloc::{Object, Permit, SiteId, Slot, StageId};
 
 use super::clock::Clock;
 use super::heap::{Blob, Heap, System};
@@ -69,7 +69,11 @@ fn typed<const REST: usize>(args: &WorkerArgs, clock: Clock) -> anyhow::Result<A
         let permit = slab.admit(STAGE, BURST);
         ensure!(permit.granted() == BURST, "the slab has no room for a burst");
         let lane = permit.lane(site)?;
-        burst(|word| Some(lane.take()?.write(Blob::<REST>::new(word))));
+        // A whole permit always has one; were it an option, its drop would be part of the figure.
+        burst(|word| match lane.take() {
+            Some(object) => object.write(Blob::<REST>::new(word)),
+            None => Object::from(Box::new(Blob::new(word))),
+        });
         Ok(())
     })
 }
