@@ -40,6 +40,18 @@ policy! {
 }
 
 policy! {
+    /// What happens when a started server has to ask the system allocator for an object, as the slab has no room.
+    SealPolicy {
+        /// It is served.
+        Open,
+        /// It is served and counted.
+        Count,
+        /// The server ends, and names the site.
+        Abort,
+    }
+}
+
+policy! {
     /// Which event runs next.
     SchedulerPolicy {
         /// In order of arrival, one at a time.
@@ -136,6 +148,10 @@ pub struct Options {
     #[arg(long, value_enum, value_name = "POLICY", hide_possible_values = true)]
     #[arg(help = "Where a task's objects live: system, stingy [default: stingy]")]
     pub alloc: Option<AllocPolicy>,
+    /// What an object outside of the slab means
+    #[arg(long, value_enum, value_name = "POLICY", hide_possible_values = true)]
+    #[arg(help = "An object that must come from the system: open, count, abort [default: count]")]
+    pub seal: Option<SealPolicy>,
     /// Which event runs next
     #[arg(long, value_enum, value_name = "POLICY", hide_possible_values = true)]
     #[arg(help = "Which event runs next: fifo, color, stage [default: stage]")]
@@ -270,6 +286,8 @@ pub struct Config {
     pub cores: Vec<usize>,
     /// Where a task's objects live.
     pub alloc: AllocPolicy,
+    /// What an object outside of the slab means.
+    pub seal: SealPolicy,
     /// Which event runs next.
     pub scheduler: SchedulerPolicy,
     /// Whom an idle core robs.
@@ -313,6 +331,7 @@ impl Options {
             http: self.http.or(file.http),
             cores: self.cores.or(file.cores),
             alloc: self.alloc.or(file.alloc),
+            seal: self.seal.or(file.seal),
             scheduler: self.scheduler.or(file.scheduler),
             steal: self.steal.or(file.steal),
             steal_by: self.steal_by.or(file.steal_by),
@@ -348,6 +367,7 @@ impl Options {
             http: self.http.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
             cores: parse_cores(self.cores.as_deref().unwrap_or("0"))?,
             alloc: self.alloc.unwrap_or(AllocPolicy::Stingy),
+            seal: self.seal.unwrap_or(SealPolicy::Count),
             scheduler: self.scheduler.unwrap_or(SchedulerPolicy::Stage),
             steal: self.steal.unwrap_or(StealPolicy::Mely),
             steal_by: self.steal_by.unwrap_or_else(|| Heuristic::value_variants().to_vec()),

@@ -185,7 +185,14 @@ fn work(
     note(&shared, index, &report, slab.as_ref());
     let mut worker = Worker::new(index, Arc::clone(&shared), listener, ring, objects);
     let _ = ready.send(true);
-    policy::run(config, &shared.metrics, core, &mut worker)?;
+    let run = || policy::run(config, &shared.metrics, core, &mut worker);
+    match &slab {
+        Some(slab) => {
+            slab.seal(policy::seal(config.seal));
+            slab.on_stack(run)?;
+        }
+        None => run()?,
+    }
     Ok(())
 }
 

@@ -7,9 +7,9 @@ use color_sched::{
 };
 use flexsc_ring::{AnyRing, Engine};
 use mely_steal::{Libasync, Mely, Topology};
-use stingy_alloc::Slot;
+use stingy_alloc::{Seal, Slot};
 
-use crate::config::{Config, Heuristic, RingPolicy, SchedulerPolicy, StealPolicy};
+use crate::config::{Config, Heuristic, RingPolicy, SchedulerPolicy, SealPolicy, StealPolicy};
 use crate::connection::Connection;
 use crate::metrics::Metrics;
 use crate::stages::{PARSE_WEIGHT, RESPOND_WEIGHT, Stage};
@@ -45,6 +45,16 @@ pub fn machine(config: &Config) -> color_sched::Config {
         machine.steal_cost = color_sched::Cost::fixed(0);
     }
     machine
+}
+
+/// What the slab does when it is sealed so.
+#[must_use]
+pub fn seal(policy: SealPolicy) -> Seal {
+    match policy {
+        SealPolicy::Open => Seal::Open,
+        SealPolicy::Count => Seal::Count,
+        SealPolicy::Abort => Seal::Abort,
+    }
 }
 
 /// The ring that the configuration asks for, and what it turned out to be.
