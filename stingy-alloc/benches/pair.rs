@@ -1,74 +1,86 @@
-//! What does a buffer of 2 KiB cost? Baseline: `Box<[u8]>` of the system allocator, zeroed and not.
+//! What does an object and its free cost, at 64 bytes, 4 and 12 KiB? Baselines: mimalloc, and the system allocator.
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
+use std::mem::MaybeUninit;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use stingy_alloc::{Geometry, MemoryMap, Options, SiteId, Slab, Slot, StageId};
+use mimalloc::MiMalloc;
+use stingy_alloc::adapt::Global;
+use stingy_alloc::{Geometry, MemoryMap, Object, Options, Slab, StageId};
 
-const BYTES: usize = 2 << 10;
-const BATCH: usize = 32;
-const SITE: SiteId = SiteId(0);
-const ONE: StageId = StageId(0);
-const TWO: StageId = StageId(1);
+const BURST: usize = 32;
+const STAGE: StageId = StageId(0);
 
-fn slab() -> Slab {
+fn slab(bytes: usize) -> Slab {
     let geometry = Geometry::new(1 << 20, 16, 64).expect("a sound geometry");
     let map = MemoryMap::builder()
         .geometry(geometry)
-        .site("response", BYTES, 64)
-        .site("request", BYTES / 2, 64)
-        .stage("respond", &[], &[("response", 1)])
-        .stage("both", &[], &[("response", 1), ("request", 1)])
+        .site("object", bytes, BURST as u32)
+        .stage("stage", &[], &[("object", 1)])
         .build()
         .expect("a sound map");
     Slab::new(&map, Options { geometry: Some(geometry), ..Options::default() }).expect("a slab")
 }
 
-/// Takes a burst of buffers, writes one line of each, and frees them.
-fn burst(held: &mut Vec<Slot>, mut take: impl FnMut() -> Slot) {
-    for _ in 0..BATCH {
-        let mut slot = take();
-        slot[0] = 1;
-        held.push(slot);
+/// Takes a burst of objects, writes one word of each, and frees them.
+fn burst<O>(take: impl FnMut(usize) -> O) {
+    let mut held: [O; BURST] = std::array::from_fn(take);
+    black_box(&mut held);
+}
+
+fn typed<const WORDS: usize>(slab: &Slab) {
+    let site = slab.site::<[u64; WORDS]>("object").expect("the site fits");
+    let permit = slab.admit(STAGE, BURST);
+    let lane = permit.lane(site).expect("covered");
+    burst(|_| {
+        let mut object: Object<MaybeUninit<[u64; WORDS]>> = lane.take().expect("covered");
+        // SAFETY: the first word of its own array.
+        unsafe { object.as_mut_ptr().cast::<u64>().write(1) };
+        object
+    });
+}
+
+fn raw<const WORDS: usize>(from: &impl GlobalAlloc) {
+    let layout = Layout::new::<[u64; WORDS]>();
+    let mut held = [std::ptr::null_mut(); BURST];
+    for block in &mut held {
+        // SAFETY: not for no bytes.
+        *block = unsafe { from.alloc(layout) };
+        // SAFETY: a word of a block of its own.
+        unsafe { block.cast::<u64>().write(1) };
     }
-    held.clear();
+    black_box(&mut held);
+    for block in held {
+        // SAFETY: allocated above, with this layout.
+        unsafe { from.dealloc(block, layout) };
+    }
 }
 
-fn pair(c: &mut Criterion) {
-    let slab = slab();
-    let mut held = Vec::with_capacity(BATCH);
-    let mut group = c.benchmark_group("pair");
-    group.throughput(Throughput::Elements(BATCH as u64));
-    group.bench_function("slab, one permit a burst", |b| {
+fn pairs<const WORDS: usize>(c: &mut Criterion) {
+    let slab = slab(WORDS * 8);
+    let mut group = c.benchmark_group(format!("pair, {} bytes", WORDS * 8));
+    group.throughput(Throughput::Elements(BURST as u64));
+    group.bench_function("typed object", |b| b.iter(|| typed::<WORDS>(&slab)));
+    group.bench_function("slot", |b| {
         b.iter(|| {
-            let permit = slab.admit(ONE, BATCH);
-            burst(&mut held, || permit.alloc(SITE).expect("covered"));
+            let permit = slab.admit(STAGE, BURST);
+            burst(|_| {
+                let mut slot = permit.alloc(stingy_alloc::SiteId(0)).expect("covered");
+                slot[0] = 1;
+                slot
+            });
         });
     });
-    group.bench_function("slab, one permit a buffer", |b| {
-        b.iter(|| burst(&mut held, || slab.admit(ONE, 1).alloc(SITE).expect("covered")));
+    group.bench_function("global allocator, in a scope", |b| {
+        b.iter(|| slab.admit(STAGE, BURST).scope(|| raw::<WORDS>(&Global(System))));
     });
-    group.bench_function("system, zeroed", |b| {
-        b.iter(|| burst(&mut held, || Slot::heap(BYTES)));
-    });
-    group.bench_function("system, as it comes", |b| {
-        let mut held: Vec<Vec<u8>> = Vec::with_capacity(BATCH);
-        b.iter(|| {
-            for _ in 0..BATCH {
-                let mut bytes = Vec::with_capacity(BYTES);
-                bytes.push(1);
-                held.push(black_box(bytes));
-            }
-            held.clear();
-        });
-    });
-    group.finish();
-
-    let mut group = c.benchmark_group("admit");
-    group.bench_function("one site", |b| b.iter(|| slab.admit(black_box(ONE), black_box(8))));
-    group.bench_function("two sites", |b| b.iter(|| slab.admit(black_box(TWO), black_box(8))));
+    group.bench_function("global allocator, outside", |b| b.iter(|| raw::<WORDS>(&Global(System))));
+    group.bench_function("system", |b| b.iter(|| raw::<WORDS>(&System)));
+    group.bench_function("mimalloc", |b| b.iter(|| raw::<WORDS>(&MiMalloc)));
+    group.bench_function("typed object, again", |b| b.iter(|| typed::<WORDS>(&slab)));
     group.finish();
 }
 
-criterion_group!(benches, pair);
+criterion_group!(benches, pairs<8>, pairs<512>, pairs<1536>);
 criterion_main!(benches);
