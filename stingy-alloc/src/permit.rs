@@ -214,6 +214,8 @@ impl<'s> Permit<'s> {
 
     #[cold]
     fn spent(&self, site: SiteId) -> PermitError {
+        let spent = &self.home.unit.pool(site.0).spent;
+        spent.set(spent.get().saturating_add(1));
         self.refuse(PermitError::Spent { stage: self.stage, site })
     }
 

@@ -27,6 +27,8 @@ pub struct SiteStats {
     pub oversized: u64,
     /// Bytes of the largest of those, 0 if there was none: what `size=` would have to be.
     pub largest: usize,
+    /// Objects that a permit had no more of: the stage's count in `alloc=` is too small.
+    pub spent: u32,
 }
 
 impl SiteStats {
@@ -47,6 +49,7 @@ impl SiteStats {
             refused: pool.refused.get(),
             oversized: pool.oversized.get(),
             largest: pool.largest.get() as usize,
+            spent: pool.spent.get(),
         }
     }
 }
@@ -80,14 +83,32 @@ impl std::fmt::Display for Stats {
         let width = self.sites.iter().map(|site| site.name.len()).max().unwrap_or(0).max(4);
         writeln!(
             f,
-            "{:width$} {:>8} {:>6} {:>6} {:>6} {:>12} {:>9} {:>9} {:>8}",
-            "site", "bytes", "cap", "live", "peak", "granted", "refused", "oversized", "largest"
+            "{:width$} {:>8} {:>6} {:>6} {:>6} {:>12} {:>9} {:>9} {:>8} {:>6}",
+            "site",
+            "bytes",
+            "cap",
+            "live",
+            "peak",
+            "granted",
+            "refused",
+            "oversized",
+            "largest",
+            "spent"
         )?;
         for s in &self.sites {
             writeln!(
                 f,
-                "{:width$} {:>8} {:>6} {:>6} {:>6} {:>12} {:>9} {:>9} {:>8}",
-                s.name, s.size, s.cap, s.live, s.peak, s.granted, s.refused, s.oversized, s.largest
+                "{:width$} {:>8} {:>6} {:>6} {:>6} {:>12} {:>9} {:>9} {:>8} {:>6}",
+                s.name,
+                s.size,
+                s.cap,
+                s.live,
+                s.peak,
+                s.granted,
+                s.refused,
+                s.oversized,
+                s.largest,
+                s.spent
             )?;
         }
         write!(f, "remote_frees {}", self.remote_frees)?;

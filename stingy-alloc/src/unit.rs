@@ -102,8 +102,10 @@ pub(crate) struct Pool {
     pub(crate) oversized: Cell<u64>,
     /// Tasks refused for want of this site.
     pub(crate) refused: Cell<u64>,
+    /// Objects that permits had no more of.
+    pub(crate) spent: Cell<u32>,
     /// Not 0 if objects that do not fit may be had elsewhere.
-    guard: Cell<u64>,
+    guard: Cell<u32>,
 }
 
 impl Pool {

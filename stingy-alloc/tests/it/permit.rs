@@ -67,6 +67,29 @@ fn a_permit_covers_every_object_of_every_task_and_no_more() {
     assert_eq!(permit.alloc(REQUEST).unwrap_err(), foreign);
     assert!(matches!(permit.alloc(SiteId(u16::MAX)), Err(PermitError::NotInStage { .. })));
     assert_eq!(slab.stats().fallback(Reason::NoPermit), 3);
+    assert_eq!(slab.stats().site(REPLY).map(|site| site.spent), Some(1));
+}
+
+#[test]
+fn what_does_not_fit_goes_elsewhere_unless_the_map_has_no_guard() {
+    let builder = MemoryMap::builder().geometry(small()).site("guarded", 100, 2);
+    let builder = builder.site("bare", 100, 2).guard(false);
+    let map = builder.stage("s", &[], &[("guarded", 1), ("bare", 1)]).build().unwrap();
+    let slab = slab(&map);
+    let permit = slab.admit(PARSE, 1);
+    let (guarded, bare) = (SiteId(0), SiteId(1));
+    let fits = permit.alloc_len(bare, 100).unwrap();
+    let larger = permit.alloc_len(guarded, 101).unwrap();
+    assert_eq!((fits.len(), larger.len()), (100, 101));
+    let refused = permit.alloc_len(bare, 3000).unwrap_err();
+    assert_eq!(refused, PermitError::TooLarge { site: bare, wanted: 3000 });
+    assert!(refused.to_string().contains("guard=on"), "{refused}");
+    let within = permit.alloc_len(guarded, 64);
+    assert!(within.is_ok(), "what lay elsewhere used nothing of the permit");
+    let stats = slab.stats();
+    let guarded = stats.site(guarded).unwrap();
+    assert_eq!((guarded.live, guarded.oversized, guarded.largest), (1, 1, 101));
+    assert_eq!((stats.fallback(Reason::SizeGuard), stats.high), (1, 1));
 }
 
 #[test]
@@ -205,7 +228,7 @@ fn the_table_shows_every_site_and_every_reason() {
     assert_eq!((request.live, request.peak, request.granted, request.cap), (3, 5, 5, 8));
     let table = stats.to_string();
     assert!(
-        table.lines().any(|l| l.split_whitespace().eq("request 500 8 3 5 5 0 0 0".split(' '))),
+        table.lines().any(|l| l.split_whitespace().eq("request 500 8 3 5 5 0 0 0 0".split(' '))),
         "{table}"
     );
     for reason in Reason::ALL {
