@@ -23,13 +23,13 @@ const TOO_LARGE: u64 = 4160;
 /// Objects of a program that never enters a scope.
 const OUTSIDE: [u64; 2] = [64, 1024];
 /// A quick run begins no block that would end later than this.
-const QUICK_LIMIT: Duration = Duration::from_secs(55);
+const QUICK_LIMIT: Duration = Duration::from_secs(52);
 /// What starting a worker and warming it up add to its window.
 const OVERHEAD: Duration = Duration::from_millis(100);
 /// A null further from 1 than this says how little the other ratios mean.
 const NULL_TOLERANCE: f64 = 0.03;
 /// Bursts of the two runs that are counted.
-const ROUNDS: [u64; 2] = [500, 2500];
+const ROUNDS: [u64; 2] = [250, 1250];
 
 /// The configurations, by the names of their rows.
 static CONFIGS: [(&str, Work); 15] = [

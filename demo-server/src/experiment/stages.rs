@@ -21,7 +21,7 @@ const COST: &str = "ns_per_task";
 /// The metric of every simulation.
 const MISSES: &str = "l2_misses";
 /// A quick run begins no block that would end later than this.
-const QUICK_LIMIT: Duration = Duration::from_secs(55);
+const QUICK_LIMIT: Duration = Duration::from_secs(52);
 /// What starting a worker and warming it up add to its window.
 const OVERHEAD: Duration = Duration::from_millis(120);
 /// The number of tasks that most ratios are for.
