@@ -75,9 +75,10 @@ counters! {
     slab_objects, "slab_objects", Gauge, "Objects of tasks that are live";
     permits, "permits_total", Counter, "Batches that the slab granted a permit for";
     refusals, "permit_refusals_total", Counter, "Batches for which the slab had no room at that moment";
-    escapes, "escapes_total", Counter, "Tasks let through to the system allocator so that the server goes on";
+    escapes, "escapes_total", Counter, "Tasks let through without a permit so that the server goes on";
     stalled, "answers_stalled_total", Counter, "Answers that their client did not take at once, and that left the slab for that";
-    fallbacks, "slab_fallbacks_total", Counter, "Objects taken from the system instead of the slab";
+    fallbacks, "slab_fallbacks_total", Counter, "Objects that the cache slab had no place for";
+    unsealed, "slab_unsealed_total", Counter, "Those of them that came from the system allocator, not from the high slab";
     events, "events_total", Counter, "Events run";
     batches, "batches_total", Counter, "Batches run: events for each is the batch size";
     panics, "panics_total", Counter, "Handlers that panicked; their connections were closed";

@@ -46,8 +46,9 @@ impl Worker<'_> {
         let slab = objects.slab().stats();
         metrics.slab_objects.set(slab.sites.iter().map(|site| u64::from(site.live)).sum());
         // A task that the slab has no room for waits; that is no fallback.
-        let reasons = Reason::ALL.iter().filter(|reason| **reason != Reason::Exhausted);
-        metrics.fallbacks.set(reasons.map(|reason| slab.fallback(*reason)).sum());
+        let fallbacks = [Reason::SizeGuard, Reason::Align, Reason::NoPermit, Reason::Escape];
+        metrics.fallbacks.set(fallbacks.map(|reason| slab.fallback(reason)).iter().sum());
+        metrics.unsealed.set(slab.fallback(Reason::Sealed));
         if let Ok(mut tables) = metrics.tables.try_lock() {
             *tables = vec![("slab", slab.to_string())];
         }
