@@ -37,8 +37,9 @@ struct Slots {
 /// 1. Allocated by `Box`; freed once: by the owner if no object is out when it goes, else by the last object.
 /// 2. An object that is out lies in this home's stride, so this is alive and in the arena's table as long
 ///    as that object has not been given back.
-/// 3. All but `owner`, `remote` and `wake` is touched by the owner's thread only, while `owner` is its
-///    number; after that only by whoever frees this.
+/// 3. Of this, other threads use `owner`, `remote` and `wake`, and read `unit` and `lost`, which nobody
+///    writes while there are other threads. All the rest is touched by the owner's thread only, while
+///    `owner` is its number; after that only by whoever frees this.
 /// 4. A place is out at most once: the free list hands it out, and gets it back before it does so again.
 ///    Slots are disjoint and lie in the cache slab, so the bytes of two objects that are out are disjoint.
 pub(crate) struct Home {
@@ -103,7 +104,8 @@ impl Home {
     /// By (1) the caller's to free.
     unsafe fn take_down(home: NonNull<Self>) {
         // SAFETY: as promised; made by `Box`.
-        drop(unsafe { Box::from_raw(home.as_ptr()) });
+        let home = unsafe { Box::from_raw(home.as_ptr()) };
+        home.mapping.stride().retract();
     }
 
     /// For how many tasks a need is there.
@@ -166,28 +168,43 @@ impl Home {
     /// `len` bytes for an object of a site that has fewer.
     #[cold]
     pub(crate) fn oversize(&self, site: SiteId, len: usize) -> Slot {
+        self.count_oversize(site, len);
+        self.outside(Reason::SizeGuard, site, len)
+    }
+
+    /// Counts, at the site, an object that it has not got the bytes for.
+    pub(crate) fn count_oversize(&self, site: SiteId, len: usize) {
         if !self.lost.get() {
             let pool = self.unit.pool(site.0);
             pool.oversized.set(pool.oversized.get() + 1);
             let len = u32::try_from(len).unwrap_or(u32::MAX);
             pool.largest.set(pool.largest.get().max(len));
         }
-        self.outside(Reason::SizeGuard, site, len)
     }
 
     /// `len` bytes of the high slab, or of the system allocator where it has none.
     #[cold]
     pub(crate) fn outside(&self, reason: Reason, site: SiteId, len: usize) -> Slot {
-        self.fallbacks.count(reason);
-        let high = if self.lost.get() { None } else { self.high.alloc(len) };
-        match high {
+        match self.outside_in_slab(reason, site, len) {
             // SAFETY: just allocated, of that length, and alive as long as it is out.
             Some(object) => unsafe { Slot::in_slab(object, len) },
-            None => {
-                self.unseal(reason, Some(site), len);
-                Slot::heap(len)
-            }
+            None => Slot::heap(len),
         }
+    }
+
+    /// `len` bytes of the high slab; `None` if it has none, and the system allocator is to be called.
+    pub(crate) fn outside_in_slab(
+        &self,
+        reason: Reason,
+        site: SiteId,
+        len: usize,
+    ) -> Option<NonNull<u8>> {
+        self.fallbacks.count(reason);
+        let high = if self.lost.get() { None } else { self.high.alloc(len) };
+        if high.is_none() {
+            self.unseal(reason, Some(site), len);
+        }
+        high
     }
 
     /// The system allocator is about to be called, for `site` if it is known.
@@ -302,9 +319,11 @@ impl Home {
         thread::forget();
         adapt::forget();
         for home in arena::homes() {
-            // SAFETY: in the table, so not freed; and the child has no other thread that could.
+            // SAFETY: in the table, so neither half made nor half freed; and the child has no other
+            // thread that could free it.
             let home = unsafe { home.as_ref() };
             if !home.copied {
+                home.mapping.leave_a_hole();
                 home.lost.set(true);
                 home.stages.iter().for_each(Stage::forget);
             }

@@ -20,6 +20,7 @@ mod arena;
 mod atomics;
 mod backing;
 mod batch;
+mod c_abi;
 mod chase;
 mod claim;
 mod fallback;

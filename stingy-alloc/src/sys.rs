@@ -182,6 +182,22 @@ pub(crate) fn after_fork(child: extern "C" fn()) {
     unsafe { libc::pthread_atfork(None, None, Some(child)) };
 }
 
+/// `len` bytes of malloc(3).
+pub(crate) fn malloc(len: usize) -> Option<NonNull<u8>> {
+    // SAFETY: takes any length, and says null if there is no memory.
+    NonNull::new(unsafe { libc::malloc(len) }.cast())
+}
+
+/// Gives back what malloc(3) gave.
+///
+/// # Safety
+/// It did, here or in another part of the program, and the caller gives the block up.
+#[inline]
+pub(crate) unsafe fn free(block: NonNull<u8>) {
+    // SAFETY: as promised.
+    unsafe { libc::free(block.as_ptr().cast()) };
+}
+
 fn huge_bytes(start: usize, len: usize) -> io::Result<usize> {
     let start = start as u64;
     let pagemap = File::open("/proc/self/pagemap")?;
