@@ -60,8 +60,15 @@ impl Stride {
     /// Makes `home` the one that addresses of this stride lead to.
     ///
     /// Whoever holds an object of it reads it from the table: the entry was made before the object.
+    /// Release is for a child made by `fork`, which reads all there are: none of them is half made.
     pub(crate) fn settle(&self, home: NonNull<Home>) {
-        HOMES[self.number].store(home.as_ptr(), Ordering::Relaxed);
+        HOMES[self.number].store(home.as_ptr(), Ordering::Release);
+    }
+
+    /// Makes addresses of this stride lead nowhere, before the home is freed: a child made by `fork`
+    /// meanwhile must not find it. AcqRel, so that nothing of what follows comes before.
+    pub(crate) fn retract(&self) {
+        HOMES[self.number].swap(RESERVED, Ordering::AcqRel);
     }
 }
 
@@ -77,7 +84,14 @@ fn range() -> io::Result<Pages> {
     if let Some(range) = RANGE.get() {
         return Ok(*range);
     }
-    let reserved = Pages::reserve(MAX_SLABS * STRIDE, STRIDE)?;
+    // One stride more, never used: the lowest slab too has inaccessible memory beneath its stack.
+    let bytes = (MAX_SLABS + 1) * STRIDE;
+    let refused = |error: io::Error| {
+        let text =
+            format!("{bytes} bytes of address space are refused ({error}), raise `ulimit -v`");
+        io::Error::new(error.kind(), text)
+    };
+    let reserved = Pages::reserve(bytes, STRIDE).map_err(refused)?.part(STRIDE..bytes);
     // If two threads come here at once, what one of them reserved is never used.
     let range = *RANGE.get_or_init(|| {
         BASE.store(reserved.start().addr().get(), Ordering::Relaxed);
@@ -102,8 +116,8 @@ pub(crate) fn contains(address: usize) -> bool {
     address.wrapping_sub(BASE.load(Ordering::Relaxed)) < MAX_SLABS * STRIDE
 }
 
-/// Every home there is.
+/// Every home there is, those that are being made or freed left out.
 pub(crate) fn homes() -> impl Iterator<Item = NonNull<Home>> {
-    let homes = HOMES.iter().filter_map(|entry| NonNull::new(entry.load(Ordering::Relaxed)));
+    let homes = HOMES.iter().filter_map(|entry| NonNull::new(entry.load(Ordering::Acquire)));
     homes.filter(|home| home.as_ptr() != RESERVED)
 }

@@ -187,6 +187,13 @@ impl Mapping {
         Ok(bytes >= pages.len())
     }
 
+    /// In a child made by `fork` that has no copy: keeps what is not there from becoming the place of
+    /// something else, which would then be taken for an object.
+    pub(crate) fn leave_a_hole(&self) {
+        // SAFETY: nothing lies there in this process, and nothing else was mapped since the fork.
+        let _ = unsafe { self.pages(self.low..END).map(Kind::Hole) };
+    }
+
     /// The cache slab, before any object is handed out.
     pub(crate) fn slab_mut(&mut self) -> &mut [u8] {
         let pages = self.pages(self.slab.clone());

@@ -70,7 +70,7 @@ const PLAIN: usize = 4;
 pub(crate) struct Stage {
     /// False for numbers that the map leaves out, and when the slab's memory is lost.
     pub(crate) known: Cell<bool>,
-    needs: u8,
+    needs: Cell<u8>,
     /// The number of needs if a task takes one object of each, and no region is shared; else 0.
     plain: Cell<u8>,
     /// Refusals in a row, and the last turn of the first in line that held it back.
@@ -88,7 +88,7 @@ impl Stage {
     pub(crate) const fn none() -> Self {
         Self {
             known: Cell::new(false),
-            needs: 0,
+            needs: Cell::new(0),
             plain: Cell::new(0),
             refused: Cell::new(0),
             turn: Cell::new(0),
@@ -110,7 +110,7 @@ impl Stage {
     /// The places of the needs, the smallest site first.
     #[inline]
     pub(crate) fn by_size(&self) -> impl Iterator<Item = usize> {
-        self.by_size.iter().take(self.needs.into()).map(|at| usize::from(*at))
+        self.by_size.iter().take(self.needs.get().into()).map(|at| usize::from(*at))
     }
 
     /// Counts tasks that were admitted.
@@ -119,15 +119,16 @@ impl Stage {
         self.granted.set(self.granted.get() + granted as u64);
     }
 
-    /// Makes the stage one that is never admitted.
+    /// Makes the stage one that is never admitted, and whose permits hold nothing.
     pub(crate) fn forget(&self) {
         self.known.set(false);
+        self.needs.set(0);
         self.plain.set(0);
     }
 
     #[inline]
     pub(crate) fn needs(&self) -> &[Need] {
-        self.table.split_at_checked(usize::from(self.needs)).map_or(&[], |(needs, _)| needs)
+        self.table.split_at_checked(usize::from(self.needs.get())).map_or(&[], |(needs, _)| needs)
     }
 }
 
@@ -141,19 +142,19 @@ pub(crate) fn table(section: &Section) -> Box<[Stage]> {
         let mut alloc: Vec<_> = spec.alloc.clone();
         alloc.sort_by_key(|(site, _)| rank.get(usize::from(region_of(section, *site))).copied());
         let needs = alloc.iter().map(|&(site, count)| Need::of(section, &alloc, site, count));
-        let mut stage = Stage { needs: needs.len() as u8, ..Stage::none() };
+        let mut stage = Stage { needs: Cell::new(needs.len() as u8), ..Stage::none() };
         stage.known.set(true);
         for (have, need) in stage.table.iter_mut().zip(needs) {
             *have = need;
         }
-        let mut by_size: Vec<u8> = (0..stage.needs).collect();
+        let mut by_size: Vec<u8> = (0..stage.needs.get()).collect();
         by_size.sort_by_key(|at| section.site(alloc[usize::from(*at)].0).map(|site| site.size));
         for (have, at) in stage.by_size.iter_mut().zip(by_size) {
             *have = at;
         }
         let plain = |need: &Need| need.count == 1 && need.of_region == 0;
         if stage.needs().len() <= PLAIN && stage.needs().iter().all(plain) {
-            stage.plain.set(stage.needs);
+            stage.plain.set(stage.needs.get());
         }
         stages.resize_with(stages.len().max(id + 1), Stage::none);
         stages[id] = stage;
