@@ -41,12 +41,15 @@ impl<T> Object<T> {
         Self(pointer)
     }
 
-    /// Ends the value; its memory is the caller's to give back.
+    /// Ends the value; its memory is the caller's to give back. It goes back at once if the value's drop
+    /// panics.
     pub(crate) fn into_memory(self) -> NonNull<u8> {
         let pointer = self.0;
         mem::forget(self);
+        let memory = Memory(pointer);
         // SAFETY: by (1), and the object is forgotten.
         unsafe { pointer.drop_in_place() };
+        mem::forget(memory);
         pointer.cast()
     }
 

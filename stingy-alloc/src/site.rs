@@ -1,5 +1,7 @@
 //! A site whose objects have a type, looked up once by name.
 
+use std::any::type_name;
+use std::fmt;
 use std::marker::PhantomData;
 
 use crate::layout::LINE;
@@ -10,7 +12,6 @@ use crate::unit::Unit;
 ///
 /// # Invariants
 /// 1. Slots of the site in this unit are large and aligned enough for a `T`.
-#[derive(Debug)]
 pub struct Site<'s, T> {
     id: SiteId,
     unit: Unit,
@@ -25,6 +26,12 @@ impl<T> Clone for Site<'_, T> {
 }
 
 impl<T> Copy for Site<'_, T> {}
+
+impl<T> fmt::Debug for Site<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Site({} of {})", self.id.0, type_name::<T>())
+    }
+}
 
 /// Why a site is not one for this type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

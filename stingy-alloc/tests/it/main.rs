@@ -4,6 +4,8 @@
 #[cfg(not(loom))]
 mod backing;
 #[cfg(not(loom))]
+mod batch;
+#[cfg(not(loom))]
 mod geometry;
 #[cfg(not(loom))]
 mod global;
@@ -17,6 +19,8 @@ mod map_scale;
 mod map_text;
 #[cfg(not(loom))]
 mod no_allocation;
+#[cfg(not(loom))]
+mod object;
 #[cfg(not(loom))]
 mod oracle;
 #[cfg(not(loom))]

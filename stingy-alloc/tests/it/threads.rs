@@ -23,8 +23,26 @@ fn take(slab: &Slab, n: usize) -> Vec<Slot> {
     (0..n).map(|_| permit.alloc(SITE).unwrap()).collect()
 }
 
+/// Tells whether the memory of a slab is still there.
+pub(crate) struct Alive(Arc<AtomicUsize>);
+
+impl Alive {
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+}
+
+pub(crate) fn watched_with(map: &MemoryMap) -> (Slab, Alive) {
+    let (slab, wakes) = watched_on(map);
+    (slab, Alive(wakes))
+}
+
 /// A slab whose shared part is alive as long as the returned count is above 1.
 fn watched() -> (Slab, Arc<AtomicUsize>) {
+    watched_on(&map())
+}
+
+fn watched_on(map: &MemoryMap) -> (Slab, Arc<AtomicUsize>) {
     let wakes = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&wakes);
     let wake: stingy_alloc::Wake = Arc::new(move || {
@@ -32,7 +50,7 @@ fn watched() -> (Slab, Arc<AtomicUsize>) {
     });
     let (geometry, wake) = (Some(small()), Some(wake));
     let options = Options { geometry, backing: Backing::Pages, wake, ..Options::default() };
-    (Slab::new(&map(), options).unwrap(), wakes)
+    (Slab::new(map, options).unwrap(), wakes)
 }
 
 #[test]
