@@ -9,6 +9,7 @@ use std::sync::Once;
 use super::error::Failure;
 use crate::backing::Backing;
 use crate::fallback::{Reason, Seal};
+use crate::layout::LINE;
 use crate::map::{MAX_IDS, MapError, MemoryMap, SiteId, StageId};
 use crate::permit::Permit;
 use crate::slab::{Cycles, Options, Slab, SlabError};
@@ -165,8 +166,8 @@ impl Door {
     pub(super) fn reserved(&self, site: c_uint, size: usize) -> Option<NonNull<u8>> {
         // SAFETY: nothing here sets it (2), and it is of this thread.
         let permit = unsafe { &*self.permit.as_ptr() }.as_ref()?;
-        let at =
-            permit.table().needs().iter().position(|need| c_uint::from(need.site()) == site)?;
+        let pool = u64::from(site) * LINE as u64;
+        let at = permit.table().needs().iter().position(|need| u64::from(need.pool) == pool)?;
         permit.alloc_at(at, size)
     }
 
