@@ -1,5 +1,6 @@
 //! The right to allocate: everything that a batch of one stage needs, reserved before it starts.
 
+use std::any::type_name;
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -262,7 +263,6 @@ impl fmt::Debug for Permit<'_> {
 ///
 /// # Invariants
 /// 1. Slots of the pool are large and aligned enough for a `T`.
-#[derive(Debug)]
 pub struct Lane<'p, T> {
     left: &'p Cell<u32>,
     mark: u32,
@@ -292,5 +292,11 @@ impl<T> Lane<'_, T> {
         let place = pop(self.unit, self.list, self.mark, self.left)?;
         // SAFETY: just taken, and by (1) good for a `T`.
         Some(unsafe { Object::from_raw(self.unit.at(place).cast()) })
+    }
+}
+
+impl<T> fmt::Debug for Lane<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lane({} of {})", self.left(), type_name::<T>())
     }
 }

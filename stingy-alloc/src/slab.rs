@@ -291,7 +291,9 @@ impl Slab {
     /// inaccessible memory beneath that. Runs it where it is if it is there already, or if the map has no
     /// stack region.
     ///
-    /// A worker calls it once, around its loop. Panics pass through.
+    /// A worker calls it once, around its loop. Panics pass through. A child that it makes by `fork` in
+    /// there ends at once, unless it has a copy of the slab ([`Options::fork_copies`]); one that it makes
+    /// to run another program by `posix_spawn` or `vfork` does not.
     pub fn on_stack<R>(&self, work: impl FnOnce() -> R) -> R {
         match self.home().is_lost() {
             true => work(),

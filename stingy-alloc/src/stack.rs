@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 
 use crate::home::Home;
-use crate::layout::Layout;
+use crate::layout::{LINE, Layout};
 use crate::unit::TOP;
 
 /// The stack of one slab.
@@ -27,8 +27,9 @@ pub(crate) struct Stack {
 impl Stack {
     pub(crate) fn new(home: &Home) -> Self {
         let low = home.mapping.low();
-        let top =
-            TOP - home.map.geometry().slab_bytes() + Layout::new(home.map.section()).stack.end;
+        // To the end of its last line, as nothing shares one.
+        let end = Layout::new(home.map.section()).stack.end.next_multiple_of(LINE);
+        let top = TOP - home.map.geometry().slab_bytes() + end;
         // SAFETY: the low slab lies in the unit.
         let bottom = unsafe { home.unit.start().add(low) };
         let len = if home.map.stack().bytes > 0 { top - low } else { 0 };

@@ -6,6 +6,8 @@ mod backing;
 #[cfg(not(loom))]
 mod batch;
 #[cfg(not(loom))]
+mod fork;
+#[cfg(not(loom))]
 mod geometry;
 #[cfg(not(loom))]
 mod global;
@@ -26,11 +28,15 @@ mod oracle;
 #[cfg(not(loom))]
 mod permit;
 #[cfg(not(loom))]
+mod process;
+#[cfg(not(loom))]
 mod progress;
 #[cfg(not(loom))]
 mod region_graph;
 #[cfg(not(loom))]
 mod slot;
+#[cfg(not(loom))]
+mod stack;
 #[cfg(not(loom))]
 mod threads;
 
