@@ -10,6 +10,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use crate::map::{MapError, MapProblem};
 use crate::slab::SlabError;
 
 /// Bytes of a text, the zero byte at its end counted. Longer ones are cut.
@@ -34,8 +35,10 @@ pub(super) enum Failure {
     Read(io::Error),
     #[error("byte {0} of the map is not UTF-8; pass a map that scg-analysis wrote")]
     Utf8(usize),
+    #[error("{0}; in C, pass STINGY_CYCLES, and run a task without a reservation then")]
+    Cycle(MapError),
     #[error(transparent)]
-    Slab(#[from] SlabError),
+    Slab(SlabError),
     #[error("this thread is ending, and its slab would never be dropped; call StingyInit earlier")]
     Ending,
     #[error("a bug of stingy-alloc, described on standard error; please report it")]
@@ -54,6 +57,17 @@ pub(super) enum Failure {
     File { path: String, failure: Box<Self> },
 }
 
+impl From<SlabError> for Failure {
+    fn from(error: SlabError) -> Self {
+        match error {
+            SlabError::Map(error) if matches!(error.problem, MapProblem::Cycle { .. }) => {
+                Self::Cycle(error)
+            }
+            error => Self::Slab(error),
+        }
+    }
+}
+
 impl Failure {
     pub(super) fn in_file(self, path: &Path) -> Self {
         Self::File { path: path.display().to_string(), failure: Box::new(self) }
@@ -65,7 +79,7 @@ impl Failure {
             Self::Twice => -1,
             Self::Flags(_) | Self::Null(_) => -2,
             Self::Read(_) => -3,
-            Self::Utf8(_) | Self::Slab(SlabError::Map(_)) => -4,
+            Self::Utf8(_) | Self::Cycle(_) | Self::Slab(SlabError::Map(_)) => -4,
             Self::Slab(SlabError::Geometry(_) | SlabError::TooLarge { .. }) => -5,
             Self::Slab(_) | Self::Memory(_) => -6,
             Self::Ending => -7,

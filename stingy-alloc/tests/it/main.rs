@@ -6,6 +6,8 @@ mod backing;
 #[cfg(not(loom))]
 mod batch;
 #[cfg(not(loom))]
+mod c_abi;
+#[cfg(not(loom))]
 mod fork;
 #[cfg(not(loom))]
 mod geometry;
