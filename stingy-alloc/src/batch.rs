@@ -1,12 +1,11 @@
 //! Many objects at once: those of another thread's slab go home together, by one exchange.
 
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
 
+use crate::arena;
 use crate::home::{self, Home};
 use crate::object::Object;
 use crate::slot::Slot;
-use crate::{arena, unit};
 
 /// What [`free_all`] frees: [`Slot`]s and [`Object`]s.
 pub trait Release: sealed::Release {}
@@ -59,7 +58,7 @@ pub fn free_all<O: Release>(objects: impl IntoIterator<Item = O>) {
     }
 }
 
-/// Objects of one home, each of which names the one below it; sent home on drop.
+/// Objects of one home by their numbers, each linked to the one before; sent home on drop.
 #[derive(Default)]
 struct Chain {
     home: Option<NonNull<Home>>,
@@ -80,17 +79,15 @@ impl Chain {
             return;
         };
         // SAFETY: alive, as the object is out.
-        let unit = unsafe { home.as_ref() }.unit;
-        let place = unit.place(memory.addr().get());
-        if self.home != Some(home) {
-            self.send();
-            (self.home, self.last) = (Some(home), place);
+        let this = unsafe { home.as_ref() };
+        let number = this.links.number(this.unit.place(memory.addr().get()));
+        if self.home == Some(home) {
+            this.links.set_below(number, self.first);
         } else {
-            let entry = unit.entry(place);
-            let mark = entry.load(Ordering::Relaxed);
-            entry.store(unit::with_place(mark, self.first), Ordering::Relaxed);
+            self.send();
+            (self.home, self.last) = (Some(home), number);
         }
-        self.first = place;
+        self.first = number;
         self.count += 1;
     }
 

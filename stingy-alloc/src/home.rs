@@ -12,6 +12,7 @@ use crate::claim::Claim;
 use crate::fallback::{Fallbacks, Reason, Seal};
 use crate::high::High;
 use crate::layout::Layout;
+use crate::links::Links;
 use crate::map::{MemoryMap, Section, SiteId};
 use crate::remote::{Pushed, Remote};
 use crate::slab::Options;
@@ -23,13 +24,10 @@ use crate::unit::{self, Lies, Pool, TOP, Unit};
 /// Called from the thread that freed an object, when the owner had refused a permit for want of one.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
-/// The slots of one region.
-#[derive(Clone, Copy, Debug)]
-struct Slots {
-    first: u32,
-    step: u32,
-    count: u32,
-}
+/// On lines of its own (two, as processors fetch them in pairs), so that a push does not take away what the
+/// owner is using.
+#[repr(align(128))]
+struct Apart<T>(T);
 
 /// The shared part of one slab.
 ///
@@ -48,12 +46,12 @@ pub(crate) struct Home {
     owner: AtomicU64,
     pub(crate) unit: Unit,
     pub(crate) stages: Box<[Stage]>,
-    regions: Box<[Slots]>,
+    pub(crate) links: Links,
     pub(crate) claim: Claim,
     pub(crate) fallbacks: Fallbacks,
     pub(crate) seal: Cell<Seal>,
     high: High,
-    remote: Remote,
+    remote: Apart<Remote>,
     wake: Option<Wake>,
     /// Whether a child made by `fork` has a copy of the memory.
     copied: bool,
@@ -71,7 +69,7 @@ impl Home {
         let start = mapping.stride().pages().start();
         // SAFETY: mapped as long as the home, which owns the mapping; only the home touches it from here on.
         let unit = unsafe { Unit::new(start) };
-        let regions = open(unit, map.section());
+        let links = open(unit, map.section());
         let stages = stage::table(map.section());
         // SAFETY: as above, and the home makes this one only.
         let high = unsafe { High::new(unit) };
@@ -79,12 +77,12 @@ impl Home {
             owner: AtomicU64::new(thread::own()),
             unit,
             stages,
-            regions,
+            links,
             claim: Claim::default(),
             fallbacks: Fallbacks::default(),
             seal: Cell::new(options.seal),
             high,
-            remote: Remote::new(),
+            remote: Apart(Remote::new()),
             wake: options.wake.clone(),
             copied: options.fork_copies,
             lost: Cell::new(false),
@@ -225,13 +223,13 @@ impl Home {
 
     /// Frees objects that came home; returns how many.
     pub(crate) fn drain(&self) -> u32 {
-        if self.lost.get() || self.remote.len() == 0 {
+        if self.lost.get() || self.remote.0.len() == 0 {
             return 0;
         }
-        self.remote.drain(|place| {
-            let below = unit::place_in(self.unit.entry(place).load(Ordering::Relaxed));
+        self.remote.0.drain(|number| {
+            let below = self.links.below(number);
             // SAFETY: it was out, and who had it sent it home.
-            unsafe { self.give(place) };
+            unsafe { self.give(self.links.place(number)) };
             below
         })
     }
@@ -251,7 +249,7 @@ impl Home {
     /// After a refusal: has the next free from another thread wake the owner. True if something came
     /// home meanwhile, so that the refusal must be decided again.
     pub(crate) fn wait_for_frees(&self) -> bool {
-        self.wake.is_some() && !self.remote.hunger()
+        self.wake.is_some() && !self.remote.0.hunger()
     }
 
     /// Objects that are out, those on their way home counted.
@@ -259,17 +257,16 @@ impl Home {
         if self.lost.get() {
             return 0;
         }
-        self.high.live()
-            + self.regions.iter().map(|slots| self.count(*slots, |_| true)).sum::<u32>()
+        self.high.live() + self.count(|_| true)
     }
 
     /// Objects of one site that are out.
     pub(crate) fn live_of(&self, site: SiteId) -> u32 {
-        self.regions.iter().map(|slots| self.count(*slots, |of| of == site.0)).sum()
+        self.count(|of| of == site.0)
     }
 
-    fn count(&self, slots: Slots, wanted: impl Fn(u16) -> bool) -> u32 {
-        let places = (0..slots.count).map(|nth| slots.first + nth * slots.step);
+    fn count(&self, wanted: impl Fn(u16) -> bool) -> u32 {
+        let places = self.links.regions().iter().flat_map(|slots| slots.places());
         let live = places.filter(|place| match self.unit.lies(*place) {
             Lies::Slot(site) => wanted(site),
             Lies::High | Lies::Nothing => false,
@@ -308,7 +305,7 @@ impl Home {
         this.drain();
         let live = this.live();
         // SAFETY: alive until closed; `this` is not used after it, nor `home` unless nobody else can.
-        if unsafe { Remote::close(&raw const (*home.as_ptr()).remote, live) } {
+        if unsafe { Remote::close(&raw const (*home.as_ptr()).remote.0, live) } {
             // SAFETY: no object is out, so by (1) it is ours to free.
             unsafe { Self::take_down(home) };
         }
@@ -332,7 +329,7 @@ impl Home {
 }
 
 /// Opens the books of a section: what is free is everything.
-fn open(unit: Unit, section: &Section) -> Box<[Slots]> {
+fn open(unit: Unit, section: &Section) -> Links {
     let layout = Layout::new(section);
     let base = TOP - section.geometry.slab_bytes();
     for site in &section.sites {
@@ -354,9 +351,9 @@ fn open(unit: Unit, section: &Section) -> Box<[Slots]> {
             unit.region(index)
         });
         unit.fill(list, first, step, spec.slots);
-        Slots { first, step, count: spec.slots }
+        (first, step, spec.slots)
     });
-    slots.collect()
+    Links::new(slots)
 }
 
 /// Takes an object back, from any thread. False if the address lies in no slab: the object is another
@@ -420,12 +417,23 @@ unsafe fn free_elsewhere(address: usize) -> bool {
         unsafe { this.give(place) };
     } else {
         // SAFETY: as promised.
-        unsafe { send_home(home, place, place, 1) };
+        unsafe { send_one(home, place) };
     }
     true
 }
 
-/// Sends `count` objects home, chained through their entries from `first` to `last`.
+/// Sends an object home.
+///
+/// # Safety
+/// The object at `place` is out, of this home, and the caller gives it up.
+pub(crate) unsafe fn send_one(home: NonNull<Home>, place: u32) {
+    // SAFETY: alive by (2), as the object is out.
+    let number = unsafe { home.as_ref() }.links.number(place);
+    // SAFETY: as promised.
+    unsafe { send_home(home, number, number, 1) };
+}
+
+/// Sends `count` objects home, linked from number `first` to number `last`.
 ///
 /// # Safety
 /// They are out, all of this home, and the caller gives them up.
@@ -434,14 +442,12 @@ pub(crate) unsafe fn send_home(home: NonNull<Home>, first: u32, last: u32, count
     // SAFETY: alive by (2), as this runs before the push.
     let fetch = || wake = unsafe { &(*home.as_ptr()).wake }.clone();
     // SAFETY: the same.
-    let entry = unsafe { home.as_ref() }.unit.entry(last);
-    let set_below = |below| {
-        let mark = entry.load(Ordering::Relaxed);
-        entry.store(unit::with_place(mark, below), Ordering::Relaxed);
-    };
+    let links = unsafe { &raw const (*home.as_ptr()).links };
+    // SAFETY: the same.
+    let set_below = |below| unsafe { &*links }.set_below(last, below);
     // SAFETY: alive by (2) until the push has happened, and nothing is borrowed here that would
     // have to last beyond it; the objects are the caller's, as promised.
-    let remote = unsafe { &raw const (*home.as_ptr()).remote };
+    let remote = unsafe { &raw const (*home.as_ptr()).remote.0 };
     // SAFETY: the same.
     match unsafe { Remote::push(remote, first, count, set_below, fetch) } {
         Pushed::HomeHungry => {

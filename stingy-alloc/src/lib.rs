@@ -4,14 +4,22 @@
 //! |---|---|
 //! | `geometry` | how large is the cache, and what is one way of it? |
 //! | `map` | which sites are there, how many objects of each, which stage takes which? |
-//! | `layout` | where in the slab does each region lie? |
+//! | `layout` | where in the cache slab does each region lie? |
+//! | `arena` | where do slabs lie, and whose is this address? |
+//! | `unit` | where is what within one slab and its books? |
 //! | `backing` | which memory is under it? |
 //! | `verify`, `chase` | is that memory what the layout assumes? |
 //! | `slab` | may this batch run? |
+//! | `stage` | what does a task of each stage take? |
+//! | `claim` | whose turn is it? |
 //! | `permit` | what may it allocate? |
-//! | `pool` | which slots are free, and whose are the others? |
-//! | `slot` | who owns these bytes? |
-//! | `home`, `remote`, `registry`, `thread` | how does a slot freed elsewhere come home? |
+//! | `site`, `object`, `slot` | who owns this memory, and as what? |
+//! | `home`, `remote`, `links`, `batch` | how does an object freed elsewhere come home? |
+//! | `thread` | which thread is this, and which slab is its own? |
+//! | `high` | where do objects go that the map did not foresee? |
+//! | `globals`, `stack` | how does the rest of the working set come into the slab? |
+//! | [`adapt`] | how do programs allocate that call none of this? |
+//! | `c_abi` | and programs in C? |
 //! | `fallback`, `stats` | what happened, and what did not come from the slab? |
 //! | `sys` | what do kernel and processor say? |
 
@@ -29,6 +37,7 @@ mod globals;
 mod high;
 mod home;
 mod layout;
+mod links;
 mod map;
 mod object;
 mod permit;

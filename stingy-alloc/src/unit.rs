@@ -40,8 +40,9 @@ const ENTRY_0: usize = ENTRIES - (TOP - LARGEST_SLAB) / PLACE;
 pub(crate) const HIGH: usize =
     (ENTRIES + (END - (TOP - LARGEST_SLAB)) / PLACE).next_multiple_of(LINE);
 pub(crate) const END: usize = 10 << 20;
-/// Bytes that one step of a place stands for.
+/// Bytes that one step of a place stands for, and its steps in a line.
 pub(crate) const PLACE: usize = 16;
+pub(crate) const STEP_OF_LINE: u32 = (LINE / PLACE) as u32;
 
 const _: () = assert!(
     HIGH < END && END <= STRIDE && END.is_multiple_of(HUGE_PAGE) && TOP.is_multiple_of(LARGEST_WAY)
@@ -54,9 +55,12 @@ const _: () = assert!(size_of::<Pool>() == LINE);
 /// | kind | of | the place is | written by |
 /// |---|---|---|---|
 /// | FREE | a free slot, or no slot | the next free one of the same pool | owner |
-/// | OWN | a live slot of a site with a region of its own | 0; the one below it on the way home | owner; who frees it elsewhere |
-/// | SHARED | a live slot of a region that sites share | the same | the same |
-/// | SHARED, no site | an object of the high slab | the same | the same |
+/// | OWN | a live slot of a site with a region of its own | 0 | owner |
+/// | SHARED | a live slot of a region that sites share | 0 | owner |
+/// | SHARED, no site | an object of the high slab | 0 | owner |
+///
+/// Only C's door looks at entries from other threads, and notes an object that is on its way home there by
+/// `NOWHERE`, to know an object that is freed twice.
 ///
 /// Its distance in `POOLS` is thus the entry of a live slot shifted once, beside a constant of its kind.
 const PLACE_BITS: u32 = 20;
@@ -267,7 +271,7 @@ impl Unit {
         if mark & OWN == 0 {
             return false;
         }
-        // The place of a live slot is 0 until it is sent home, and then it is drained by the long way.
+        // The place of a live slot is 0, but for one that comes home, and that takes the long way.
         let pool = (mark >> POOL_SHIFT) - (OWN >> POOL_SHIFT);
         // SAFETY: 64 times the site.
         let pool = unsafe { self.pool_at(pool) };
@@ -361,9 +365,4 @@ pub(crate) fn place(offset: usize) -> u32 {
 /// The place that an entry names.
 pub(crate) fn place_in(entry: u32) -> u32 {
     entry & PLACE_MASK
-}
-
-/// The entry with another place in it.
-pub(crate) fn with_place(entry: u32, place: u32) -> u32 {
-    entry & !PLACE_MASK | place & PLACE_MASK
 }

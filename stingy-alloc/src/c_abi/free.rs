@@ -73,7 +73,7 @@ fn free_elsewhere(object: NonNull<u8>) {
         nothing_there(address);
     }
     // SAFETY: the object was out, and is now this function's.
-    unsafe { home::send_home(home, place, place, 1) };
+    unsafe { home::send_one(home, place) };
 }
 
 #[cold]
