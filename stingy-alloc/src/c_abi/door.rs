@@ -173,8 +173,9 @@ impl Door {
 
     /// An object of `site`, or `size` bytes if that is more, from anywhere but the reservation.
     pub(super) fn unreserved(&self, site: c_uint, size: usize) -> Result<NonNull<u8>, Failure> {
-        let unknown = Failure::Number { kind: "site", number: site };
-        let need = self.needs.get(site as usize).copied().flatten().ok_or(unknown)?;
+        let Some(&Some(need)) = self.needs.get(site as usize) else {
+            return Err(Failure::Number { kind: "site", number: site });
+        };
         let (slab, site) = (self.slab(), SiteId(need.site()));
         let home = slab.home();
         let room = home.site(&need).size.get() as usize;

@@ -6,50 +6,60 @@ use std::sync::atomic::Ordering;
 use crate::arena::{self, STRIDE};
 use crate::home;
 use crate::layout::LINE;
-use crate::unit::{self, Lies, NOWHERE, Unit};
+use crate::unit::{self, LARGEST_SLAB, Lies, NOWHERE, TOP, Unit};
 use crate::{sys, thread};
 
-/// Takes an object back, or a block of malloc. A pointer into a slab at which no object starts ends the
-/// process.
+/// Where the largest cache slab starts in its stride.
+const LOW: usize = TOP - LARGEST_SLAB;
+
+/// Takes an object back, or a block of malloc; null is nothing. A pointer into a slab at which no object
+/// starts ends the process.
 ///
 /// # Safety
 /// A block of malloc starts there if it lies in no slab, and the caller gives up what starts there.
 #[inline]
-pub(super) unsafe fn free(object: NonNull<u8>) {
-    let address = object.addr().get();
+pub(super) unsafe fn free(object: *mut u8) {
     let here = thread::here();
-    let offset = address.wrapping_sub(here.addr());
-    if offset < STRIDE {
+    let offset = object.addr().wrapping_sub(here.addr());
+    if offset.wrapping_sub(LOW) < LARGEST_SLAB && offset.is_multiple_of(LINE) {
         // SAFETY: not null, as it is where this thread's home lies or an address of no stride.
         let start = unsafe { NonNull::new_unchecked(here) };
         // SAFETY: this thread's own slab, and mapped until it leaves `here`.
-        if !is_out(unsafe { Unit::new(start) }, offset) {
-            nothing_there(address);
+        let unit = unsafe { Unit::new(start) };
+        let place = unit::place(offset);
+        // What is free is nobody's own, and what is on its way home has a place in its entry.
+        if is_at_rest(unit, place) && unit.give_own(place) {
+            return;
         }
-        // SAFETY: an object that is out, as was just seen, and the caller gives it up.
-        unsafe { home::free(object) };
-    } else if !arena::contains(address) {
-        // SAFETY: as promised.
-        unsafe { sys::free(object) };
-    } else {
-        free_elsewhere(object);
     }
+    // SAFETY: as promised.
+    unsafe { free_any(object) };
+}
+
+/// Whether the entry of a place has no place in it, as those of objects that are out.
+#[inline]
+fn is_at_rest(unit: Unit, place: u32) -> bool {
+    unit::place_in(unit.entry(place).load(Ordering::Relaxed)) == 0
 }
 
 /// Whether an object starts there that is out, and not on its way home.
-#[inline]
 fn is_out(unit: Unit, offset: usize) -> bool {
     let place = unit::place(offset);
-    offset.is_multiple_of(LINE)
-        && unit.lies(place) != Lies::Nothing
-        && unit::place_in(unit.entry(place).load(Ordering::Relaxed)) == 0
+    offset.is_multiple_of(LINE) && unit.lies(place) != Lies::Nothing && is_at_rest(unit, place)
 }
 
-/// Takes back what lies where slabs lie, and not in the one of this thread.
-#[cold]
+/// The same for all that is not of this thread's slab, or shares its region.
+///
+/// # Safety
+/// As for [`free`].
 #[inline(never)]
-fn free_elsewhere(object: NonNull<u8>) {
-    let address = object.addr().get();
+unsafe extern "C" fn free_any(object: *mut u8) {
+    let address = object.addr();
+    let Some(object) = NonNull::new(object) else { return };
+    if !arena::contains(address) {
+        // SAFETY: as promised.
+        return unsafe { sys::free(object) };
+    }
     let Some(home) = arena::home_of(address) else { nothing_there(address) };
     // SAFETY: alive as long as one of its objects is out. Whoever frees something else, and no object is
     // out, may find that the slab goes meanwhile: so it is with any allocator.
@@ -62,12 +72,12 @@ fn free_elsewhere(object: NonNull<u8>) {
         nothing_there(address);
     }
     if !this.is_elsewhere() {
-        // SAFETY: an object that is out, as was just seen.
+        // SAFETY: an object that is out, as was just seen, and the caller gives it up.
         unsafe { home::free(object) };
         return;
     }
-    // Of two threads that free it at the same time, one finds that it is on its way.
     let place = unit::place(offset);
+    // Of two threads that free it at the same time, one finds that it is on its way.
     let mark = this.unit.entry(place).fetch_or(NOWHERE, Ordering::Relaxed);
     if unit::place_in(mark) != 0 {
         nothing_there(address);

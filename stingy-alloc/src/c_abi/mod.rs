@@ -19,7 +19,7 @@ use std::ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::ptr::{self, NonNull};
+use std::ptr;
 
 use crate::arena;
 use crate::map::StageId;
@@ -145,9 +145,8 @@ fn alloc(site: c_uint, size: usize) -> *mut c_void {
     }
 }
 
-#[cold]
 #[inline(never)]
-fn unreserved(site: c_uint, size: usize) -> *mut c_void {
+extern "C" fn unreserved(site: c_uint, size: usize) -> *mut c_void {
     match door::with(|door| door.unreserved(site, size)) {
         Ok(object) => object.as_ptr().cast(),
         Err(failure) => {
@@ -162,10 +161,8 @@ fn unreserved(site: c_uint, size: usize) -> *mut c_void {
 /// it up. What lies where slabs lie is looked at first.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn StingyFree(object: *mut c_void) {
-    if let Some(object) = NonNull::new(object) {
-        // SAFETY: as promised.
-        unsafe { free::free(object.cast()) };
-    }
+    // SAFETY: as promised.
+    unsafe { free::free(object.cast()) };
 }
 
 #[unsafe(no_mangle)]
