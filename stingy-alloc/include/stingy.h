@@ -23,7 +23,8 @@
  *
  * Signal handlers must not call these functions, as they must not call malloc.
  *
- * Link with libstingy_alloc.a -lpthread -lm -ldl, or with libstingy_alloc.so.
+ * `cargo build -p stingy-alloc --release` makes libstingy_alloc.a, to be linked with -lpthread -lm -ldl, and
+ * libstingy_alloc.so.
  */
 #ifndef STINGY_H
 #define STINGY_H

@@ -75,7 +75,15 @@ fn write_maps(folder: &Path) {
     let cycle = cycle.stage("again", &["reply"], &[("request", 1)]).build().unwrap().to_string();
     let mut bad: Vec<&str> = good.lines().collect();
     bad.insert(3, "site x name=x size=1 align=1 cap=1 region=0 guard=on");
-    for (name, text) in [("good", good.as_str()), ("cycle", &cycle), ("bad", &bad.join("\n"))] {
+    let bad = bad.join("\n");
+    let shared = MemoryMap::builder().geometry(small());
+    let region = shared.next_region();
+    let shared = shared.region(1024, 9).shared_site("request", 1000, 6, region);
+    let shared = shared.shared_site("reply", 1000, 3, region);
+    let shared = shared.stage("parse", &[], &[("request", 2), ("reply", 1)]).build().unwrap();
+    for (name, text) in
+        [("good", good), ("cycle", cycle), ("bad", bad), ("shared", shared.to_string())]
+    {
         fs::write(folder.join(name).with_extension("map"), text).unwrap();
     }
 }
@@ -187,6 +195,7 @@ fn what_is_freed_twice_or_was_never_an_object_is_named_and_ends_the_process() {
         "double_free_after_exit",
         "free_into_a_slab_that_is_gone",
         "double_free_in_the_high_slab",
+        "double_free_in_a_shared_region",
     ] {
         aborts_saying("StingyFree(0x", name);
     }
@@ -245,6 +254,11 @@ fn objects_come_from_the_reservation_then_the_rest_then_the_high_slab() {
 #[test]
 fn what_is_larger_than_its_site_comes_from_the_high_slab_or_malloc_and_is_counted() {
     works("objects_larger_than_their_site");
+}
+
+#[test]
+fn sites_that_share_a_region_have_their_objects_reserved_and_freed() {
+    works("sites_that_share_a_region");
 }
 
 #[test]

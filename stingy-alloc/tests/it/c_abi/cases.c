@@ -148,6 +148,19 @@ static void double_free_in_the_high_slab(void)
     StingyFree(twice);
 }
 
+static void init_shared(void)
+{
+    CHECK(StingyInitFile(file("shared.map"), STINGY_PLAIN_PAGES) == 0);
+}
+
+static void double_free_in_a_shared_region(void)
+{
+    init_shared();
+    void *twice = object();
+    StingyFree(twice);
+    StingyFree(twice);
+}
+
 static void sealed_abort(void)
 {
     init(STINGY_SEAL_ABORT);
@@ -182,6 +195,13 @@ static void frees_on_another_thread(void)
         elsewhere(free_it, objects[i]);
     CHECK(StingyDynCheck(PARSE, all) == all);
     CHECK(stats().live == 0 && stats().remote_frees == all && stats().fallbacks == 0);
+    /* Without a reservation, too, they are taken in before anything else is asked. */
+    StingyDone();
+    for (size_t i = 0; i < all; i++)
+        objects[i] = object();
+    elsewhere(free_it, objects[0]);
+    objects[0] = object();
+    CHECK(stats().live == all && stats().remote_frees == all + 1 && stats().fallbacks == 0);
     free(objects);
 }
 
@@ -341,6 +361,23 @@ static void objects_larger_than_their_site(void)
     CHECK(stats().sealed == 2);
 }
 
+static void sites_that_share_a_region(void)
+{
+    init_shared();
+    size_t tasks = cap(REPLY);
+    CHECK(StingyDynCheck(PARSE, tasks) == tasks);
+    /* Each task may take two of the one site and one of the other. */
+    for (size_t i = 0; i < 2 * tasks; i++)
+        StingyFree(object());
+    void *reply = StingyAlloc(REPLY);
+    CHECK(StingyOwns(reply) && stats().live == 1);
+    StingyFree(reply);
+    reply = StingyAlloc(REPLY);
+    elsewhere(free_it, reply);
+    CHECK(StingyDynCheck(PARSE, tasks) == tasks);
+    CHECK(stats().live == 0 && stats().fallbacks == 0 && stats().remote_frees == 1);
+}
+
 static void counters_as_text(void)
 {
     init(0);
@@ -424,6 +461,7 @@ static const struct {
     CASE(double_free_after_exit),
     CASE(free_into_a_slab_that_is_gone),
     CASE(double_free_in_the_high_slab),
+    CASE(double_free_in_a_shared_region),
     CASE(sealed_abort),
     CASE(frees_that_are_none_of_a_slab),
     CASE(frees_on_another_thread),
@@ -435,6 +473,7 @@ static const struct {
     CASE(a_thread_that_ends_with_objects),
     CASE(reservations_come_first),
     CASE(objects_larger_than_their_site),
+    CASE(sites_that_share_a_region),
     CASE(counters_as_text),
     CASE(a_child_has_no_slab),
     CASE(a_child_has_a_copy),
