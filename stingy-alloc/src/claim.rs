@@ -1,100 +1,135 @@
-//! Whose turn is it? A stage that is refused again and again is put first in line for what it lacks.
+//! Whose turn is it? Stages that are refused again and again wait in line for what they lack.
 //!
-//! Without it, a stage that takes many objects at once starves beside one that takes them singly. What the
-//! first in line has claimed is out of reach of the others: its needs in the order of the regions
-//! (`map::progress`), up to and with the first that is not there. Those that hold what it lacks need
-//! only later regions, which are not claimed, so they get on and free it: a claim makes no deadlock.
+//! Without it, a stage that takes many objects at once starves beside one that takes them singly. What a
+//! stage in line has claimed is out of reach of all but those before it: its needs in the order of the
+//! regions (`map::progress`), up to and with the first that is not there beside what was claimed before.
 //!
-//! The right is worth nothing while its stage does not ask (scylladb #12603): each of its requests holds
-//! every other stage back once at most, and another starving stage takes the place of one that is silent.
+//! - No deadlock: those that hold what a stage in line lacks need only later regions, which it has not
+//!   claimed. Should they starve there, beside others, they are in line as well, and only such stand before
+//!   them that lack something as late.
+//! - No starvation: whoever comes into line later stays behind, until the stage is granted something.
+//! - The right is worth nothing while its stage does not ask (scylladb #12603): each of its requests holds
+//!   every other stage back once at most.
+//!
 //! So a scheduler that asks for its waiting stages in turn starves none, and one that forgets a stage
 //! loses a single round.
 
 use std::cell::Cell;
 
 use crate::home::Home;
-use crate::stage::{Need, Stage};
+use crate::stage::Stage;
 
-/// Refusals in a row that put a stage first in line.
+/// Refusals in a row that put a stage in line.
 const PATIENCE: u32 = 32;
 
-/// No stage.
-const NOBODY: u32 = u32::MAX;
+/// Requests of others after which a stage that does not ask loses its place.
+const SILENCE: u32 = 4096;
 
-/// The first in line, if anybody.
+/// No stage.
+pub(crate) const NOBODY: u32 = u32::MAX;
+
+/// The line: each stage in it names the next.
 #[derive(Debug)]
 pub(crate) struct Claim {
-    stage: Cell<u32>,
-    /// Counts its requests.
-    turn: Cell<u32>,
-    /// Whether it asked since another stage last looked for its place.
-    asked: Cell<bool>,
+    first: Cell<u32>,
+    /// Counts requests while there is a line.
+    clock: Cell<u32>,
 }
 
 impl Default for Claim {
     fn default() -> Self {
-        Self { stage: Cell::new(NOBODY), turn: Cell::new(0), asked: Cell::new(false) }
+        Self { first: Cell::new(NOBODY), clock: Cell::new(0) }
     }
 }
 
 impl Claim {
-    /// Whether any stage is first in line.
+    /// Whether any stage is in line.
     #[inline]
     pub(crate) fn is_made(&self) -> bool {
-        self.stage.get() != NOBODY
+        self.first.get() != NOBODY
     }
 
-    /// The first in line, if it is another and holds `stage` back this time.
-    pub(crate) fn holding_back<'s>(
-        &self,
-        stages: &'s [Stage],
-        number: u16,
-        stage: &Stage,
-    ) -> Option<&'s Stage> {
-        let first = stages.get(self.stage.get() as usize)?;
-        let another = self.stage.get() != u32::from(number);
-        let once = another && stage.turn.replace(self.turn.get()) != self.turn.get();
-        once.then_some(first)
+    /// What `look` finds beside all that is claimed by stages before that one, which asks now.
+    pub(crate) fn beside<R>(&self, home: &Home, number: u16, look: impl FnOnce() -> R) -> R {
+        let line = || self.line(&home.stages).take_while(|(n, _)| *n != u32::from(number));
+        let last = home.stages.get(usize::from(number)).map_or(0, |stage| stage.asked.get());
+        let silent = |first: &Stage| self.age(last) <= self.age(first.asked.get());
+        line().filter(|(_, first)| !silent(first)).for_each(|(_, first)| withhold(home, first));
+        let found = look();
+        line().for_each(|(_, first)| give_back(home, first));
+        found
     }
 
-    /// A stage was granted something.
-    pub(crate) fn granted(&self, number: u16, stage: &Stage) {
-        stage.refused.set(0);
-        if self.stage.get() == u32::from(number) {
-            self.stage.set(NOBODY);
+    /// Requests since that one.
+    fn age(&self, asked: u32) -> u32 {
+        self.clock.get().wrapping_sub(asked)
+    }
+
+    fn line<'s>(&self, stages: &'s [Stage]) -> impl Iterator<Item = (u32, &'s Stage)> {
+        let at = |number: u32| Some((number, stages.get(number as usize)?));
+        std::iter::successors(at(self.first.get()), move |(_, stage)| at(stage.next.get()))
+    }
+
+    /// A stage asked, and was granted something or refused all it wanted.
+    pub(crate) fn asked(&self, stages: &[Stage], number: u16, stage: &Stage, granted: bool) {
+        let number = u32::from(number);
+        if granted {
+            stage.refused.set(0);
+            self.leave(stages, number, stage);
+        } else {
+            stage.refused.set(stage.refused.get().saturating_add(1));
+            if stage.refused.get() >= PATIENCE && self.line(stages).all(|(n, _)| n != number) {
+                let last = self.line(stages).last();
+                last.map_or(&self.first, |(_, last)| &last.next).set(number);
+            }
+        }
+        self.clock.set(self.clock.get().wrapping_add(1));
+        stage.asked.set(self.clock.get());
+        let silent = self.line(stages).find(|(_, first)| self.age(first.asked.get()) > SILENCE);
+        if let Some((number, first)) = silent {
+            first.refused.set(0);
+            self.leave(stages, number, first);
         }
     }
 
-    /// A stage was refused.
-    pub(crate) fn refused(&self, number: u16, stage: &Stage) {
-        let number = u32::from(number);
-        stage.refused.set(stage.refused.get().saturating_add(1));
-        if self.stage.get() == number {
-            self.asked.set(true);
-            self.turn.set(self.turn.get().wrapping_add(1));
-        } else if stage.refused.get() >= PATIENCE
-            && (self.stage.get() == NOBODY || !self.asked.replace(false))
-        {
-            self.stage.set(number);
-            self.asked.set(true);
-            self.turn.set(self.turn.get().wrapping_add(1));
+    /// Takes a stage out of the line, if it is in it.
+    fn leave(&self, stages: &[Stage], number: u32, stage: &Stage) {
+        let before = self.line(stages).map(|(_, before)| &before.next);
+        if let Some(link) = std::iter::once(&self.first).chain(before).find(|n| n.get() == number) {
+            link.set(stage.next.replace(NOBODY));
         }
     }
 }
 
-/// What `first` has claimed of the site and of the region of `need`, in objects.
-pub(crate) fn claimed(home: &Home, first: &Stage, need: &Need) -> (u32, u32) {
-    let (mut site, mut region) = (0, 0);
-    for claim in first.needs() {
-        if claim.pool == need.pool {
-            site = claim.count;
-        }
-        if claim.of_region > 0 && claim.list == need.list {
-            region = claim.of_region;
-        }
-        if home.grantable(claim) == 0 {
+/// Makes what a stage in line has claimed look taken.
+fn withhold(home: &Home, first: &Stage) {
+    let needs = first.needs();
+    let lacks = needs.iter().position(|need| home.grantable(need) == 0);
+    // Of a region that is short it claims all that it needs there, also for sites that come later.
+    let claims = |at: usize| {
+        lacks.is_none_or(|lacks| at <= lacks || needs[at].shares_region_with(&needs[lacks]))
+    };
+    for (at, (need, kept)) in needs.iter().zip(&first.kept).enumerate() {
+        if !claims(at) {
             break;
         }
+        let keep = |free: &Cell<u32>, wanted: u32| {
+            let kept = free.get().min(wanted);
+            free.set(free.get() - kept);
+            kept
+        };
+        let site = keep(&home.site(need).free, need.count);
+        let of_region = if need.of_region > 0 { need.count } else { 0 };
+        kept.set((site, keep(&home.region(need).free, of_region)));
     }
-    (site, region)
+}
+
+/// Ends [`withhold`].
+fn give_back(home: &Home, first: &Stage) {
+    for (need, kept) in first.needs().iter().zip(&first.kept) {
+        let (site, region) = kept.take();
+        let give = |free: &Cell<u32>, kept: u32| free.set(free.get() + kept);
+        give(&home.site(need).free, site);
+        give(&home.region(need).free, region);
+    }
 }

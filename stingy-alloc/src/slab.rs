@@ -7,7 +7,6 @@ use std::ptr::NonNull;
 
 use crate::arena::{MAX_SLABS, Stride};
 use crate::backing::{Backing, Mapping};
-use crate::claim;
 use crate::fallback::{Reason, Seal};
 use crate::geometry::{Geometry, GeometryError};
 use crate::globals::{GlobalError, GlobalRef, Globals};
@@ -158,7 +157,7 @@ impl Slab {
     /// have is refused, and counted as [`Reason::NoStage`].
     ///
     /// A scheduler that asks for each of its waiting stages in turn starves none of them: a stage that
-    /// is refused again and again comes first in line, and others may then be refused once although what
+    /// is refused again and again waits in line, and others may then be refused once although what
     /// they need is there. So ask for all that wait once more before you sleep.
     #[inline]
     pub fn admit(&self, stage: StageId, wanted: usize) -> Permit<'_> {
@@ -204,12 +203,11 @@ impl Slab {
     #[cold]
     fn look_again(&self, stage: StageId, table: &Stage, wanted: u32) -> u32 {
         let home = self.home();
-        let first = home.claim.holding_back(&home.stages, stage.0, table);
+        let look = || table.needs().iter().fold(wanted, |n, need| n.min(home.grantable(need)));
         let mut granted;
         loop {
             self.drain();
-            granted =
-                table.needs().iter().fold(wanted, |n, need| n.min(self.grantable(first, need)));
+            granted = home.claim.beside(home, stage.0, look);
             // What is pushed between the drain and here makes the loop turn: no wake-up is lost.
             if granted > 0 || wanted == 0 || !home.wait_for_frees() {
                 break;
@@ -221,27 +219,13 @@ impl Slab {
                 pool.refused.set(pool.refused.get().saturating_add((wanted - granted).into()));
             }
         }
-        match granted {
-            0 if wanted > 0 => {
-                home.fallbacks.count(Reason::Exhausted);
-                home.claim.refused(stage.0, table);
-            }
-            _ => home.claim.granted(stage.0, table),
+        if granted == 0 && wanted > 0 {
+            home.fallbacks.count(Reason::Exhausted);
+        }
+        if wanted > 0 {
+            home.claim.asked(&home.stages, stage.0, table, granted > 0);
         }
         granted
-    }
-
-    /// For how many tasks a need is there, beside what the first in line has claimed.
-    fn grantable(&self, first: Option<&Stage>, need: &crate::stage::Need) -> u32 {
-        let home = self.home();
-        let Some(first) = first else { return home.grantable(need) };
-        let (site, region) = claim::claimed(home, first, need);
-        let beside = |free: u32, claimed: u32, count: u32| free.saturating_sub(claimed) / count;
-        let mut n = beside(home.site(need).free.get(), site, need.count);
-        if need.of_region > 0 {
-            n = n.min(beside(home.region(need).free.get(), region, need.of_region));
-        }
-        n
     }
 
     fn drain(&self) -> u32 {

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use crate::claim::NOBODY;
 use crate::layout::LINE;
 use crate::map::{MAX_ALLOCS, MAX_IDS, Section, SiteId, progress};
 use crate::unit::{Pool, Unit};
@@ -51,6 +52,11 @@ impl Need {
         unsafe { unit.pool_at(self.list) }
     }
 
+    /// Whether both take slots of one region that sites share.
+    pub(crate) fn shares_region_with(&self, other: &Self) -> bool {
+        self.of_region > 0 && other.of_region > 0 && self.list == other.list
+    }
+
     /// The site.
     #[inline]
     pub(crate) fn site(&self) -> u16 {
@@ -73,14 +79,18 @@ pub(crate) struct Stage {
     needs: Cell<u8>,
     /// The number of needs if a task takes one object of each, and no region is shared; else 0.
     plain: Cell<u8>,
-    /// Refusals in a row, and the last turn of the first in line that held it back.
+    /// Refusals in a row, and the last request while there was a line (`Claim`).
     pub(crate) refused: Cell<u32>,
-    pub(crate) turn: Cell<u32>,
+    pub(crate) asked: Cell<u32>,
+    /// The stage behind it in line, if it is in line.
+    pub(crate) next: Cell<u32>,
     /// Tasks ever admitted.
     pub(crate) granted: Cell<u64>,
     table: [Need; MAX_ALLOCS],
     /// The places of the needs, the smallest site first.
     by_size: [u8; MAX_ALLOCS],
+    /// Objects of each need, and slots of its region, that it keeps from a stage that asks.
+    pub(crate) kept: [Cell<(u32, u32)>; MAX_ALLOCS],
 }
 
 impl Stage {
@@ -91,10 +101,12 @@ impl Stage {
             needs: Cell::new(0),
             plain: Cell::new(0),
             refused: Cell::new(0),
-            turn: Cell::new(0),
+            asked: Cell::new(0),
+            next: Cell::new(NOBODY),
             granted: Cell::new(0),
             table: [Need::NONE; MAX_ALLOCS],
             by_size: [0; MAX_ALLOCS],
+            kept: [const { Cell::new((0, 0)) }; MAX_ALLOCS],
         }
     }
 

@@ -8,6 +8,8 @@ mod batch;
 #[cfg(not(loom))]
 mod c_abi;
 #[cfg(not(loom))]
+mod claim;
+#[cfg(not(loom))]
 mod fork;
 #[cfg(not(loom))]
 mod geometry;
@@ -21,6 +23,8 @@ mod map_random;
 mod map_scale;
 #[cfg(not(loom))]
 mod map_text;
+#[cfg(not(loom))]
+mod memory;
 #[cfg(not(loom))]
 mod no_allocation;
 #[cfg(not(loom))]

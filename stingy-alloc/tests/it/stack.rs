@@ -62,15 +62,11 @@ fn work_runs_on_the_stack_of_its_slab_and_what_it_calls_as_well() {
 fn a_stack_of_any_size_is_aligned_as_a_stack() {
     for bytes in [1, 63, 1000, 4097] {
         let slab = slab(&map_with(bytes));
-        #[repr(align(64))]
-        struct Line(u8);
         let rest = slab.on_stack(|| {
-            let (word, line) = (black_box(0u128), black_box(Line(0)));
-            let words = black_box(format!("{:.3}", black_box(1.0f64)));
-            assert_eq!(words, "1.000");
-            (ptr::from_ref(&word).addr() % 16) + (ptr::from_ref(&line.0).addr() % 64)
+            let word = black_box(0u128);
+            black_box(ptr::from_ref(&word)).addr() % 16
         });
-        assert_eq!(rest, 0);
+        assert_eq!(rest, 0, "{bytes}");
         assert!(slab.on_stack(|| is_on(&slab, here())), "{bytes}");
     }
 }
