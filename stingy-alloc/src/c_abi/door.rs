@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_uint};
-use std::mem;
 use std::ptr::{self, NonNull};
 use std::sync::Once;
 
@@ -45,7 +44,7 @@ impl Drop for Ending {
 /// # Invariants
 /// 1. `slab` came out of a `Box`, and lives until this is dropped, after `permit` went.
 /// 2. `permit` is one of `slab`. It never leaves this struct, and a reference to it never lasts until
-///    `permit` is set, which only `reserve`, `done` and `in_child` do.
+///    `permit` is set, which only `reserve` and `done` do.
 /// 3. A need in `needs` is one of `slab`, at the number of its site.
 pub(super) struct Door {
     permit: Cell<Option<Permit<'static>>>,
@@ -106,18 +105,11 @@ pub(super) fn close() {
     }
 }
 
-/// In a child made by `fork`: this thread has no slab any more if its memory stayed with the parent.
-/// Nothing is dropped, as that would touch it.
+/// In a child made by `fork`: this thread has no slab any more if its memory stayed with the parent. To
+/// drop one that is lost touches none of it.
 extern "C" fn in_child() {
-    let is_lost = |door: &Door| {
-        let lost = door.slab().home().is_lost();
-        if lost {
-            mem::forget(door.permit.take());
-        }
-        lost
-    };
-    if look(is_lost) == Some(true) {
-        DOOR.set(ptr::null_mut());
+    if look(|door| door.slab().home().is_lost()) == Some(true) {
+        close();
     }
 }
 
