@@ -16,6 +16,10 @@ mod geometry;
 #[cfg(not(loom))]
 mod global;
 #[cfg(not(loom))]
+mod globals;
+#[cfg(not(loom))]
+mod limits;
+#[cfg(not(loom))]
 mod map_builder;
 #[cfg(not(loom))]
 mod map_random;
@@ -40,9 +44,13 @@ mod progress;
 #[cfg(not(loom))]
 mod region_graph;
 #[cfg(not(loom))]
+mod seal;
+#[cfg(not(loom))]
 mod slot;
 #[cfg(not(loom))]
 mod stack;
+#[cfg(not(loom))]
+mod thread_exit;
 #[cfg(not(loom))]
 mod threads;
 
