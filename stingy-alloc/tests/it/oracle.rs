@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use stingy_alloc::{MemoryMap, SiteId, Slab, Slot, StageId};
+use stingy_alloc::{MemoryMap, SiteId, Slab, Slot, StageId, free_all};
 
 use crate::{slab, small};
 
@@ -35,6 +35,7 @@ impl Plan {
             let (id, slot, slots) = regions[region % regions.len()];
             let size = (slot * part / 64).max(1);
             builder = builder.shared_site(&format!("s{i}"), size, cap.min(slots), id);
+            builder = builder.guard(i % 2 == 0);
         }
         for (i, needs) in self.stages.iter().enumerate() {
             let mut needs: Vec<(String, u32)> =
@@ -48,12 +49,17 @@ impl Plan {
     }
 }
 
-/// One step: admit a stage and use a part of the permit, free some object here, or free one elsewhere.
+/// One step: admit a stage and use a part of the permit, take an object without one or from outside of the
+/// cache slab, free some object here, or free one or several elsewhere.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Run { stage: usize, wanted: usize, used: usize },
+    Take(usize),
+    Escape(usize),
+    Oversize(usize, usize),
     Free(usize),
     FreeElsewhere(usize),
+    FreeManyElsewhere(usize, usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -64,15 +70,20 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     });
     let step = prop_oneof![
         3 => run,
+        1 => any::<usize>().prop_map(Step::Take),
+        1 => any::<usize>().prop_map(Step::Escape),
+        1 => (any::<usize>(), 0..40_000usize).prop_map(|(site, len)| Step::Oversize(site, len)),
         4 => any::<usize>().prop_map(Step::Free),
         1 => any::<usize>().prop_map(Step::FreeElsewhere),
+        1 => (any::<usize>(), 1..9usize).prop_map(|(at, n)| Step::FreeManyElsewhere(at, n)),
     ];
     prop::collection::vec(step, 1..80)
 }
 
 struct Live {
     slot: Slot,
-    site: SiteId,
+    /// `None` for what lies outside of the cache slab.
+    site: Option<SiteId>,
     stamp: u8,
 }
 
@@ -84,7 +95,7 @@ fn admissible(map: &MemoryMap, live: &[Live], stage: StageId, wanted: usize) -> 
         .take_while(|tasks| {
             let total = |want: &dyn Fn(SiteId) -> bool| {
                 let new: u32 = needs.iter().filter(|(s, _)| want(*s)).map(|(_, n)| n).sum();
-                new as usize * tasks + live.iter().filter(|l| want(l.site)).count()
+                new as usize * tasks + live.iter().filter(|l| l.site.is_some_and(want)).count()
             };
             let sites = map.sites().iter().all(|site| {
                 let taken: bool = needs.iter().any(|(s, _)| *s == site.id);
@@ -110,6 +121,12 @@ fn check_ranges(live: &[Live]) {
     }
 }
 
+/// An object with its bytes stamped.
+fn marked(mut slot: Slot, site: Option<SiteId>, stamp: u8) -> Live {
+    slot.fill(stamp);
+    Live { slot, site, stamp }
+}
+
 fn run(slab: &Slab, live: &mut Vec<Live>, step: Step, stamp: u8) {
     let map = slab.map();
     match step {
@@ -120,19 +137,56 @@ fn run(slab: &Slab, live: &mut Vec<Live>, step: Step, stamp: u8) {
             assert_eq!(permit.granted(), expected, "stage {} for {wanted}", stage.0);
             let needs = &map.stages()[usize::from(stage.0)].alloc;
             let all = needs.iter().flat_map(|(s, n)| vec![*s; *n as usize * expected]);
-            for site in all.take(used) {
-                let mut slot = permit.alloc(site).expect("covered by the permit");
-                assert_eq!(slot.len(), map.sites()[usize::from(site.0)].size);
-                slot.fill(stamp);
-                live.push(Live { slot, site, stamp });
+            for (nth, site) in all.take(used).enumerate() {
+                let spec = &map.sites()[usize::from(site.0)];
+                // Now and then too many bytes, which leaves the permit as it is.
+                if (nth + used).is_multiple_of(5) {
+                    let outside = permit.alloc_len(site, spec.size + nth + 1);
+                    assert_eq!(outside.is_ok(), spec.guard, "of {}", spec.name);
+                    live.extend(outside.ok().map(|slot| marked(slot, None, stamp)));
+                }
+                let slot = permit.alloc_len(site, spec.size - nth % spec.size);
+                let slot = slot.expect("covered by the permit");
+                assert_eq!(slot.len(), spec.size);
+                live.push(marked(slot, Some(site), stamp));
             }
+        }
+        Step::Take(site) => {
+            let site = &map.sites()[site % map.sites().len()];
+            let of_region = |id: SiteId| map.sites()[usize::from(id.0)].region == site.region;
+            let out = |want: &dyn Fn(SiteId) -> bool| {
+                live.iter().filter(|l| l.site.is_some_and(want)).count()
+            };
+            let slots = map.regions().iter().find(|r| r.id == site.region).map_or(0, |r| r.slots);
+            let room =
+                out(&|id| id == site.id) < site.cap as usize && out(&of_region) < slots as usize;
+            let taken = slab.take(site.id);
+            assert_eq!(taken.is_some(), room, "of {}", site.name);
+            live.extend(taken.map(|slot| marked(slot, Some(site.id), stamp)));
+        }
+        Step::Escape(site) => {
+            let site = &map.sites()[site % map.sites().len()];
+            let slot = slab.escape(site.id);
+            assert_eq!(slot.len(), site.size);
+            live.push(marked(slot, None, stamp));
+        }
+        Step::Oversize(site, len) => {
+            let slot = slab.oversize(map.sites()[site % map.sites().len()].id, len);
+            assert_eq!(slot.len(), len);
+            live.push(marked(slot, None, stamp));
         }
         Step::Free(which) if !live.is_empty() => drop(live.swap_remove(which % live.len())),
         Step::FreeElsewhere(which) if !live.is_empty() => {
             let slot = live.swap_remove(which % live.len()).slot;
             std::thread::spawn(move || drop(slot)).join().expect("a free does not panic");
         }
-        Step::Free(_) | Step::FreeElsewhere(_) => {}
+        Step::FreeManyElsewhere(at, n) if !live.is_empty() => {
+            let at = at % live.len();
+            let some: Vec<Slot> =
+                live.drain(at..live.len().min(at + n)).map(|object| object.slot).collect();
+            std::thread::spawn(move || free_all(some)).join().expect("a free does not panic");
+        }
+        Step::Free(_) | Step::FreeElsewhere(_) | Step::FreeManyElsewhere(..) => {}
     }
 }
 
@@ -144,17 +198,19 @@ proptest! {
         let Some(map) = plan.map() else { return Ok(()) };
         let slab = slab(&map);
         let mut live = Vec::new();
+        let takes = steps.iter().filter(|step| matches!(step, Step::Take(_))).count() as u64;
         for (i, step) in steps.into_iter().enumerate() {
             run(&slab, &mut live, step, i as u8);
             check_ranges(&live);
-            prop_assert_eq!(slab.live(), live.len());
+            let of_slab = live.iter().filter(|object| object.slot.is_slab()).count();
+            prop_assert_eq!(slab.live(), of_slab);
         }
         let stats = slab.stats();
         for site in &stats.sites {
-            let expected = live.iter().filter(|object| object.site == site.id).count();
+            let expected = live.iter().filter(|object| object.site == Some(site.id)).count();
             prop_assert_eq!(site.live as usize, expected);
             prop_assert!(site.live <= site.peak && site.peak <= site.cap);
-            prop_assert!(u64::from(site.peak) <= site.granted);
+            prop_assert!(u64::from(site.peak) <= site.granted + takes);
         }
         // The slab goes first: its slots keep their memory.
         drop(slab);
