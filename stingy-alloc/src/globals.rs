@@ -15,6 +15,18 @@ use crate::map::{GlobalKind, GlobalSpec};
 use crate::unit::TOP;
 
 /// A borrowed global object, as bytes: zero at first. Not borrowed any more when it is dropped.
+///
+/// It ends before its slab does:
+///
+/// ```compile_fail
+/// # use stingy_alloc::{GlobalKind, MemoryMap, Options, Slab, StageId};
+/// # let builder = MemoryMap::builder().global(64, GlobalKind::Final).site("request", 64, 8);
+/// # let map = builder.stage("parse", &[], &[("request", 1)]).build().unwrap();
+/// let slab = Slab::new(&map, Options::default()).unwrap();
+/// let table = slab.global(0).unwrap();
+/// drop(slab);
+/// let first = table[0];
+/// ```
 pub struct GlobalRef<'s> {
     global: &'s Global,
 }

@@ -35,7 +35,7 @@ struct Apart<T>(T);
 /// 1. Allocated by `Box`; freed once: by the owner if no object is out when it goes, else by the last object.
 /// 2. An object that is out lies in this home's stride, so this is alive and in the arena's table as long
 ///    as that object has not been given back.
-/// 3. Of this, other threads use `owner`, `remote` and `wake`, and read `unit` and `lost`, which nobody
+/// 3. Of this, other threads use `owner`, `remote`, `links` and `wake`, and read `unit` and `lost`, which nobody
 ///    writes while there are other threads. All the rest is touched by the owner's thread only, while
 ///    `owner` is its number; after that only by whoever frees this.
 /// 4. A place is out at most once: the free list hands it out, and gets it back before it does so again.

@@ -20,6 +20,29 @@ use crate::unit::{Pool, Unit};
 ///
 /// What is not used goes back when it is dropped. A permit that is leaked costs its capacity, nothing else.
 /// Permits may be held side by side; but never wait for one while holding another.
+///
+/// It ends before its slab, and stays on its thread; its objects need neither:
+///
+/// ```compile_fail
+/// # use stingy_alloc::{GlobalKind, MemoryMap, Options, Slab, StageId};
+/// # let builder = MemoryMap::builder().global(64, GlobalKind::Final).site("request", 64, 8);
+/// # let map = builder.stage("parse", &[], &[("request", 1)]).build().unwrap();
+/// let slab = Slab::new(&map, Options::default()).unwrap();
+/// let permit = slab.admit(StageId(0), 1);
+/// drop(slab);
+/// let granted = permit.granted();
+/// ```
+///
+/// ```compile_fail
+/// # use stingy_alloc::{GlobalKind, MemoryMap, Options, Slab, StageId};
+/// # let builder = MemoryMap::builder().global(64, GlobalKind::Final).site("request", 64, 8);
+/// # let map = builder.stage("parse", &[], &[("request", 1)]).build().unwrap();
+/// let slab = Slab::new(&map, Options::default()).unwrap();
+/// let permit = slab.admit(StageId(0), 1);
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| permit.granted());
+/// });
+/// ```
 #[must_use = "dropping a permit returns what it reserved"]
 pub struct Permit<'s> {
     home: &'s Home,
@@ -260,6 +283,19 @@ impl fmt::Debug for Permit<'_> {
 }
 
 /// What a permit has left of one site. Several may be used side by side.
+///
+/// It ends before its permit does:
+///
+/// ```compile_fail
+/// # use stingy_alloc::{GlobalKind, MemoryMap, Options, Slab, StageId};
+/// # let builder = MemoryMap::builder().global(64, GlobalKind::Final).site("request", 64, 8);
+/// # let map = builder.stage("parse", &[], &[("request", 1)]).build().unwrap();
+/// let slab = Slab::new(&map, Options::default()).unwrap();
+/// let permit = slab.admit(StageId(0), 1);
+/// let lane = permit.lane(slab.site::<u64>("request").unwrap()).unwrap();
+/// drop(permit);
+/// let left = lane.left();
+/// ```
 ///
 /// # Invariants
 /// 1. Slots of the pool are large and aligned enough for a `T`.

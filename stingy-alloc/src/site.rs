@@ -10,6 +10,18 @@ use crate::unit::Unit;
 
 /// A site of one slab, for objects of type `T`. [`Slab::site`](crate::Slab::site) makes it.
 ///
+/// It does not outlive its slab, whose place another one may take:
+///
+/// ```compile_fail
+/// # use stingy_alloc::{GlobalKind, MemoryMap, Options, Slab, StageId};
+/// # let builder = MemoryMap::builder().global(64, GlobalKind::Final).site("request", 64, 8);
+/// # let map = builder.stage("parse", &[], &[("request", 1)]).build().unwrap();
+/// let slab = Slab::new(&map, Options::default()).unwrap();
+/// let site = slab.site::<u64>("request").unwrap();
+/// drop(slab);
+/// let id = site.id();
+/// ```
+///
 /// # Invariants
 /// 1. Slots of the site in this unit are large and aligned enough for a `T`.
 pub struct Site<'s, T> {
