@@ -16,8 +16,8 @@ use crate::remote::{Orders, Pushed, Remote, Sound};
 struct World<O> {
     remote: Remote<O>,
     /// What lies below each slot on its way home.
-    below: [AtomicU32; 2],
-    slots: [UnsafeCell<u32>; 2],
+    below: [AtomicU32; 3],
+    slots: [UnsafeCell<u32>; 3],
     owners: UnsafeCell<u32>,
     woken: AtomicU32,
     taken_down: AtomicU32,
@@ -27,8 +27,8 @@ impl<O: Orders> World<O> {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             remote: Remote::new(),
-            below: [AtomicU32::new(0), AtomicU32::new(0)],
-            slots: [UnsafeCell::new(0), UnsafeCell::new(0)],
+            below: [0; 3].map(AtomicU32::new),
+            slots: [0; 3].map(UnsafeCell::new),
             owners: UnsafeCell::new(0),
             woken: AtomicU32::new(0),
             taken_down: AtomicU32::new(0),
@@ -43,10 +43,22 @@ impl<O: Orders> World<O> {
     /// What a thread does that drops a slot.
     fn free(&self, slot: u32) {
         self.write(slot);
+        self.push(slot, slot, 1);
+    }
+
+    /// What a thread does that drops two at once.
+    fn free_both(&self, first: u32, last: u32) {
+        self.write(last);
+        self.write(first);
+        self.below[first as usize].store(last, Ordering::Relaxed);
+        self.push(first, last, 2);
+    }
+
+    fn push(&self, first: u32, last: u32, count: u32) {
         let mut hungry = false;
-        let below = |below| self.below[slot as usize].store(below, Ordering::Relaxed);
-        // SAFETY: the world outlives its threads, and each frees a slot of its own once.
-        match unsafe { Remote::push(&self.remote, slot, 1, below, || hungry = true) } {
+        let below = |below| self.below[last as usize].store(below, Ordering::Relaxed);
+        // SAFETY: the world outlives its threads, and each frees slots of its own once.
+        match unsafe { Remote::push(&self.remote, first, count, below, || hungry = true) } {
             Pushed::HomeHungry => {
                 assert!(hungry, "nothing was fetched to wake the owner with");
                 self.woken.fetch_add(1, Ordering::Relaxed);
@@ -57,7 +69,7 @@ impl<O: Orders> World<O> {
     }
 
     fn drain(&self) -> u32 {
-        let mut seen = [0; 2];
+        let mut seen = [0; 3];
         let drained = self.remote.drain(|slot| {
             let below = self.below[slot as usize].load(Ordering::Relaxed);
             self.write(slot);
@@ -70,8 +82,7 @@ impl<O: Orders> World<O> {
 
     /// Unmaps everything: needs to be ordered after all that anybody did.
     fn take_down(&self) {
-        self.write(0);
-        self.write(1);
+        (0..3).for_each(|slot| self.write(slot));
         // SAFETY: as above.
         self.owners.with_mut(|bytes| unsafe { *bytes += 1 });
         assert_eq!(self.taken_down.fetch_add(1, Ordering::Relaxed), 0, "taken down twice");
@@ -117,6 +128,45 @@ fn an_owner_that_goes_while_slots_are_out<O: Orders + 'static>() {
     });
 }
 
+/// One thread drops two slots at once, another a single one.
+fn pushers_of_two_and_one<O: Orders + 'static>(
+    world: &Arc<World<O>>,
+) -> [thread::JoinHandle<()>; 2] {
+    let (two, one) = (Arc::clone(world), Arc::clone(world));
+    [thread::spawn(move || two.free_both(0, 1)), thread::spawn(move || one.free(2))]
+}
+
+fn a_chain_and_a_draining_owner<O: Orders + 'static>() {
+    loom::model(|| {
+        let world = World::<O>::new();
+        let pushers = pushers_of_two_and_one(&world);
+        let mut home = world.drain();
+        for pusher in pushers {
+            pusher.join().unwrap();
+        }
+        home += world.drain();
+        assert_eq!((home, world.remote.len()), (3, 0), "a slot was lost");
+    });
+}
+
+fn an_owner_that_goes_while_a_chain_is_out<O: Orders + 'static>() {
+    loom::model(|| {
+        let world = World::<O>::new();
+        let pushers = pushers_of_two_and_one(&world);
+        let live = 3 - world.drain();
+        // SAFETY: only the owner, until it has closed.
+        world.owners.with_mut(|bytes| unsafe { *bytes += 1 });
+        // SAFETY: the world outlives this.
+        if unsafe { Remote::close(&world.remote, live) } {
+            world.take_down();
+        }
+        for pusher in pushers {
+            pusher.join().unwrap();
+        }
+        assert_eq!(world.taken_down.load(Ordering::Relaxed), 1, "never taken down");
+    });
+}
+
 fn is_red(model: fn()) -> bool {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
@@ -133,6 +183,16 @@ fn loom_every_slot_comes_home_once_with_its_bytes() {
 #[test]
 fn loom_the_memory_is_taken_down_once_after_everybody() {
     an_owner_that_goes_while_slots_are_out::<Sound>();
+}
+
+#[test]
+fn loom_a_chain_comes_home_whole_beside_a_single_slot() {
+    a_chain_and_a_draining_owner::<Sound>();
+}
+
+#[test]
+fn loom_the_memory_is_taken_down_once_when_a_chain_is_the_last() {
+    an_owner_that_goes_while_a_chain_is_out::<Sound>();
 }
 
 #[test]
@@ -195,9 +255,19 @@ mutant!(OrphanWithoutRelease, ORPHAN = Acquire);
 
 #[test]
 fn loom_every_weakened_ordering_is_caught() {
-    let table: [(&str, fn()); 7] = [
+    let table: [(&str, fn()); 11] = [
         ("push", pushers_and_a_draining_owner::<RelaxedPush>),
         ("drain", pushers_and_a_draining_owner::<RelaxedDrain>),
+        ("push of a chain", a_chain_and_a_draining_owner::<RelaxedPush>),
+        ("drain of a chain", a_chain_and_a_draining_owner::<RelaxedDrain>),
+        (
+            "orphaned chain without acquire",
+            an_owner_that_goes_while_a_chain_is_out::<OrphanWithoutAcquire>,
+        ),
+        (
+            "orphaned chain without release",
+            an_owner_that_goes_while_a_chain_is_out::<OrphanWithoutRelease>,
+        ),
         ("close without acquire", an_owner_that_goes_while_slots_are_out::<CloseWithoutAcquire>),
         ("close without release", an_owner_that_goes_while_slots_are_out::<CloseWithoutRelease>),
         ("sight of closed", an_owner_that_goes_while_slots_are_out::<RelaxedSight>),
