@@ -23,8 +23,8 @@
  *
  * Signal handlers must not call these functions, as they must not call malloc.
  *
- * `cargo build -p stingy-alloc --release` makes libstingy_alloc.a, to be linked with -lpthread -lm -ldl, and
- * libstingy_alloc.so.
+ * `cargo rustc -p stingy-alloc --release --lib --crate-type staticlib,cdylib` makes libstingy_alloc.a, to be
+ * linked with -lpthread -lm -ldl, and libstingy_alloc.so, in target/release.
  */
 #ifndef STINGY_H
 #define STINGY_H

@@ -92,10 +92,11 @@ fn range() -> io::Result<Pages> {
         io::Error::new(error.kind(), text)
     };
     let reserved = Pages::reserve(bytes, STRIDE).map_err(refused)?.part(STRIDE..bytes);
-    // If two threads come here at once, what one of them reserved is never used.
+    // If two threads come here at once, what one of them reserved is never used, and its handler runs
+    // to no effect.
+    sys::after_fork(Home::all_are_lost)?;
     let range = *RANGE.get_or_init(|| {
         BASE.store(reserved.start().addr().get(), Ordering::Relaxed);
-        sys::after_fork(Home::all_are_lost);
         reserved
     });
     Ok(range)

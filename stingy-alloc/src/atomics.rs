@@ -1,4 +1,4 @@
-//! The atomics and the thread identity that the free protocol uses, so that loom can stand in for them.
+//! The atomics that the free protocol uses, so that loom can stand in for them.
 
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -190,8 +190,8 @@ impl Mapping {
     /// In a child made by `fork` that has no copy: keeps what is not there from becoming the place of
     /// something else, which would then be taken for an object.
     pub(crate) fn leave_a_hole(&self) {
-        // SAFETY: nothing lies there in this process, and nothing else was mapped since the fork.
-        let _ = unsafe { self.pages(self.low..END).map(Kind::Hole) };
+        // SAFETY: where something was mapped since the fork, it stays.
+        let _ = unsafe { self.pages(self.low..END).map(Kind::NewHole) };
     }
 
     /// The cache slab, before any object is handed out.

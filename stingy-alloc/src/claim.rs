@@ -9,21 +9,29 @@
 //!   them that lack something as late.
 //! - No starvation: whoever comes into line later stays behind, until the stage is granted something.
 //! - The right is worth nothing while its stage does not ask (scylladb #12603): each of its requests holds
-//!   every other stage back once at most.
+//!   every other stage back once at most. Nor while nothing is freed for it: whoever holds what it lacks
+//!   may hold it for long (a client that does not read), and others must not wait for that as well.
 //!
-//! So a scheduler that asks for its waiting stages in turn starves none, and one that forgets a stage
-//! loses a single round.
+//! Premises: all allocate under permits ([`Slab::take`](crate::Slab::take) asks nobody's leave), whoever
+//! holds objects comes to free them, and each waiting stage is asked for once a round. Then none starves; and
+//! a scheduler that forgets a stage loses a single round by it.
 
 use std::cell::Cell;
 
 use crate::home::Home;
-use crate::stage::Stage;
+use crate::map::MAX_IDS;
+use crate::stage::{Need, Stage};
 
 /// Refusals in a row that put a stage in line.
 const PATIENCE: u32 = 32;
 
-/// Requests of others after which a stage that does not ask loses its place.
+/// Requests of others after which a stage that does not ask loses its place: more than a round of all.
 const SILENCE: u32 = 4096;
+
+/// Requests of a stage in line without a free of what it lacks after which it loses its place.
+const STUCK: u32 = 64;
+
+const _: () = assert!(SILENCE as usize > 2 * MAX_IDS);
 
 /// No stage.
 pub(crate) const NOBODY: u32 = u32::MAX;
@@ -32,7 +40,7 @@ pub(crate) const NOBODY: u32 = u32::MAX;
 #[derive(Debug)]
 pub(crate) struct Claim {
     first: Cell<u32>,
-    /// Counts requests while there is a line.
+    /// Counts requests that did not take the short way.
     clock: Cell<u32>,
 }
 
@@ -71,8 +79,8 @@ impl Claim {
     }
 
     /// A stage asked, and was granted something or refused all it wanted.
-    pub(crate) fn asked(&self, stages: &[Stage], number: u16, stage: &Stage, granted: bool) {
-        let number = u32::from(number);
+    pub(crate) fn asked(&self, home: &Home, number: u16, stage: &Stage, granted: bool) {
+        let (number, stages) = (u32::from(number), &home.stages);
         if granted {
             stage.refused.set(0);
             self.leave(stages, number, stage);
@@ -81,7 +89,12 @@ impl Claim {
             if stage.refused.get() >= PATIENCE && self.line(stages).all(|(n, _)| n != number) {
                 let last = self.line(stages).last();
                 last.map_or(&self.first, |(_, last)| &last.next).set(number);
+                stage.stuck.set((NOBODY, 0));
             }
+        }
+        if self.is_stuck(home, stage) {
+            stage.refused.set(0);
+            self.leave(stages, number, stage);
         }
         self.clock.set(self.clock.get().wrapping_add(1));
         stage.asked.set(self.clock.get());
@@ -90,6 +103,19 @@ impl Claim {
             first.refused.set(0);
             self.leave(stages, number, first);
         }
+    }
+
+    /// Whether nothing has been freed for a stage in line for long. What it lacks is kept for it, so that
+    /// each free shows in the account.
+    fn is_stuck(&self, home: &Home, stage: &Stage) -> bool {
+        let lacks = stage.needs().iter().find(|need| home.grantable(need) == 0);
+        let of_region =
+            |need: &Need| if need.of_region > 0 { home.region(need).free.get() } else { 0 };
+        let there = lacks.map_or(NOBODY, |need| home.site(need).free.get() + of_region(need));
+        let (before, times) = stage.stuck.get();
+        let times = if there == before { times + 1 } else { 0 };
+        stage.stuck.set((there, times));
+        times >= STUCK
     }
 
     /// Takes a stage out of the line, if it is in it.

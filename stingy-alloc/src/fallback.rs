@@ -58,8 +58,8 @@ impl std::fmt::Display for Reason {
     }
 }
 
-/// What happens when something that the map did not foresee reaches the system allocator, as the high
-/// slab has no room for it.
+/// What happens when something that was asked of the slab has to come from the system allocator: what the
+/// map did not foresee and the high slab has no room for. What a program allocates beside the slab is its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Seal {
     /// It is served.

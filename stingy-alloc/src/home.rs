@@ -1,6 +1,7 @@
 //! What a slab and its objects share: memory, books, the way home. It lives until the last of them goes.
 
 use std::cell::Cell;
+use std::io::{self, Write};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -21,7 +22,8 @@ use crate::stage::{self, Need, Stage};
 use crate::thread;
 use crate::unit::{self, Lies, Pool, TOP, Unit};
 
-/// Called from the thread that freed an object, when the owner had refused a permit for want of one.
+/// Called from the thread that freed an object, when the owner had refused a permit for want of one. It may
+/// run within a deallocation, so it must not panic: under [`adapt::Global`] that ends the process.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// On lines of its own (two, as processors fetch them in pairs), so that a push does not take away what the
@@ -214,9 +216,13 @@ impl Home {
         if self.seal.get() == Seal::Abort {
             let spec = self.map.sites().iter().find(|spec| Some(spec.id) == site);
             let name = spec.map_or("unknown", |spec| spec.name.as_str());
-            eprintln!(
-                "stingy-alloc: the slab is sealed, and site `{name}` asks the system for {len} bytes ({reason})"
-            );
+            // What is written may allocate, and must not come here again.
+            adapt::outside(|| {
+                let _ = writeln!(
+                    io::stderr(),
+                    "stingy-alloc: the slab is sealed, and site `{name}` asks the system for {len} bytes ({reason}); raise its size or cap in the map, or seal with Seal::Count"
+                );
+            });
             std::process::abort();
         }
     }
@@ -313,13 +319,13 @@ impl Home {
 
     /// After `fork`, in the child: forgets the slabs whose memory it has not got.
     pub(crate) extern "C" fn all_are_lost() {
-        thread::forget();
-        adapt::forget();
         for home in arena::homes() {
             // SAFETY: in the table, so neither half made nor half freed; and the child has no other
             // thread that could free it.
             let home = unsafe { home.as_ref() };
             if !home.copied {
+                thread::leave(home.unit.start());
+                adapt::leave(home);
                 home.mapping.leave_a_hole();
                 home.lost.set(true);
                 home.stages.iter().for_each(Stage::forget);

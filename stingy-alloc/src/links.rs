@@ -48,7 +48,6 @@ impl Links {
         let regions = regions.map(&mut next).collect();
         let lines = (END - HIGH) / PLACE / STEP_OF_LINE as usize;
         let high = next(((HIGH / PLACE) as u32, STEP_OF_LINE, lines as u32));
-        // Zeroed by the system, so that what is never used takes no memory.
         let words = vec![0u32; number as usize].into_iter().map(AtomicU32::new).collect();
         Self { regions, high, words }
     }
@@ -78,14 +77,12 @@ impl Links {
 
     /// Notes what lies below an object; for who has the object.
     pub(crate) fn set_below(&self, number: u32, below: u32) {
-        if let Some(word) = self.words.get(number as usize) {
-            word.store(below, Ordering::Relaxed);
-        }
+        self.words[number as usize].store(below, Ordering::Relaxed);
     }
 
     /// What lies below an object.
     pub(crate) fn below(&self, number: u32) -> u32 {
-        self.words.get(number as usize).map_or(0, |word| word.load(Ordering::Relaxed))
+        self.words[number as usize].load(Ordering::Relaxed)
     }
 }
 

@@ -65,6 +65,12 @@ pub enum PermitError {
         /// The site asked for.
         site: SiteId,
     },
+    /// The permit is a refusal: it admits no task.
+    #[error("stage {} was refused: no task may run, so look at granted() first, and ask again later", .stage.0)]
+    Refused {
+        /// The stage of the permit.
+        stage: StageId,
+    },
     /// Everything reserved at the site is used.
     #[error("the tasks admitted to stage {} have used all they may of site {}; raise its count in alloc= of the stage, or admit more tasks", .stage.0, .site.0)]
     Spent {
@@ -136,8 +142,8 @@ impl<'s> Permit<'s> {
         self.stage
     }
 
-    /// One object of `site`, as bytes. Cannot fail for as many objects as the map lists for the stage,
-    /// times the tasks granted.
+    /// One object of `site`, as bytes: all that it has, with whatever the last object there left in them.
+    /// Cannot fail for as many objects as the map lists for the stage, times the tasks granted.
     #[inline]
     pub fn alloc(&self, site: SiteId) -> Result<Slot, PermitError> {
         let left = self.left_of(site)?;
@@ -149,7 +155,7 @@ impl<'s> Permit<'s> {
         Ok(unsafe { Slot::in_slab(unit.at(place), pool.size.get() as usize) })
     }
 
-    /// The same if `len` bytes fit into an object of the site. If they do not, `len` bytes of the high
+    /// The same, a whole object, if `len` bytes fit into one. If they do not, exactly `len` bytes of the high
     /// slab or the system, counted as [`Reason::SizeGuard`] and at the site, and nothing of the permit is
     /// used; unless the map says `guard=off`, which makes it an error.
     #[inline]
@@ -238,6 +244,9 @@ impl<'s> Permit<'s> {
 
     #[cold]
     fn spent(&self, site: SiteId) -> PermitError {
+        if self.granted == 0 {
+            return self.refuse(PermitError::Refused { stage: self.stage });
+        }
         let spent = &self.home.unit.pool(site.0).spent;
         spent.set(spent.get().saturating_add(1));
         self.refuse(PermitError::Spent { stage: self.stage, site })

@@ -58,8 +58,8 @@ pub(crate) enum Pushed {
     Last,
 }
 
-/// The stack of one slab. Which object lies below which is written into the objects' entries, by whoever
-/// has them; the stack is told how.
+/// The stack of one slab. Which object lies below which is written elsewhere (`links`), by whoever has the
+/// objects; the stack is told how.
 #[derive(Debug)]
 pub(crate) struct Remote<O = Sound> {
     word: AtomicU64,

@@ -40,8 +40,9 @@ pub struct Options {
     pub cycles: Cycles,
     /// Whether a child made by `fork` gets a copy of the slab. Its objects are as good there as here, but
     /// pages are then copied at the next write, and this process may be the one that has to move.
-    /// Without, the child is left a hole: every permit is refused, what is freed is forgotten, and
-    /// reading an object ends the child.
+    /// Without, the child is left a hole: every permit is refused, and what is freed is forgotten. Reading
+    /// an object ends the child, and so does the drop of one whose type reads it (a `String`, say), or the
+    /// use of a [`Lane`](crate::Lane) from before.
     pub fork_copies: bool,
 }
 
@@ -156,9 +157,11 @@ impl Slab {
     /// as a reservation. A stage that allocates nothing is granted in full; a stage that the map does not
     /// have is refused, and counted as [`Reason::NoStage`].
     ///
-    /// A scheduler that asks for each of its waiting stages in turn starves none of them: a stage that
-    /// is refused again and again waits in line, and others may then be refused once although what
-    /// they need is there. So ask for all that wait once more before you sleep.
+    /// A scheduler that asks for each of its waiting stages in turn starves none of them, as long as whoever
+    /// holds objects comes to free them: a stage that is refused again and again waits in line. While it
+    /// keeps asking, what one of its tasks needs stays out of reach of the others, who may so be refused
+    /// although what they need is there; it loses its place when nothing is freed for it, or it stops
+    /// asking. A scheduler that is refused everything asks once more before it sleeps.
     #[inline]
     pub fn admit(&self, stage: StageId, wanted: usize) -> Permit<'_> {
         let home = self.home();
@@ -181,7 +184,7 @@ impl Slab {
         if !table.known.get() {
             return self.no_stage(stage);
         }
-        if needs.is_empty() {
+        if needs.is_empty() || wanted == 0 {
             return Permit::any(home, table, wanted, stage);
         }
         let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
@@ -209,7 +212,7 @@ impl Slab {
             self.drain();
             granted = home.claim.beside(home, stage.0, look);
             // What is pushed between the drain and here makes the loop turn: no wake-up is lost.
-            if granted > 0 || wanted == 0 || !home.wait_for_frees() {
+            if granted > 0 || !home.wait_for_frees() {
                 break;
             }
         }
@@ -219,12 +222,10 @@ impl Slab {
                 pool.refused.set(pool.refused.get().saturating_add((wanted - granted).into()));
             }
         }
-        if granted == 0 && wanted > 0 {
+        if granted == 0 {
             home.fallbacks.count(Reason::Exhausted);
         }
-        if wanted > 0 {
-            home.claim.asked(&home.stages, stage.0, table, granted > 0);
-        }
+        home.claim.asked(home, stage.0, table, granted > 0);
         granted
     }
 

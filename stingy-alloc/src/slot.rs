@@ -1,5 +1,6 @@
 //! An owned buffer, from a slab or from the system allocator: one type for both, `Send` and `'static`.
 
+use std::arch::asm;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
@@ -32,10 +33,14 @@ unsafe impl Sync for Slot {}
 
 impl Slot {
     /// # Safety
-    /// An object of a slab starts there that has just been handed out, with `len` bytes, mapped and
-    /// initialised for as long as it is out.
+    /// An object of a slab starts there that has just been handed out, with `len` bytes, mapped for as long as
+    /// it is out.
     #[inline]
     pub(crate) unsafe fn in_slab(start: NonNull<u8>, len: usize) -> Self {
+        // The last object here may have had bytes without a value, such as the padding of a type. For all
+        // the compiler knows this writes them, so that from here on they have one: whatever lies there.
+        // SAFETY: no instruction at all.
+        unsafe { asm!("/* {0} */", in(reg) start.as_ptr(), options(nostack, preserves_flags)) };
         Self { start, len }
     }
 

@@ -84,6 +84,8 @@ pub(crate) struct Stage {
     pub(crate) asked: Cell<u32>,
     /// The stage behind it in line, if it is in line.
     pub(crate) next: Cell<u32>,
+    /// What was there of the first need that it lacked, and for how many requests it has been that.
+    pub(crate) stuck: Cell<(u32, u32)>,
     /// Tasks ever admitted.
     pub(crate) granted: Cell<u64>,
     table: [Need; MAX_ALLOCS],
@@ -103,6 +105,7 @@ impl Stage {
             refused: Cell::new(0),
             asked: Cell::new(0),
             next: Cell::new(NOBODY),
+            stuck: Cell::new((NOBODY, 0)),
             granted: Cell::new(0),
             table: [Need::NONE; MAX_ALLOCS],
             by_size: [0; MAX_ALLOCS],

@@ -21,7 +21,7 @@ pub struct SiteStats {
     pub peak: u32,
     /// Objects reserved by permits, ever; used or returned.
     pub granted: u64,
-    /// Tasks not admitted because this site was the shortest.
+    /// Tasks not admitted because this site was the shortest, counted anew at each request.
     pub refused: u64,
     /// Objects that were larger than the site has them, and lay elsewhere.
     pub oversized: u64,
@@ -54,7 +54,8 @@ impl SiteStats {
     }
 }
 
-/// The counters of a slab, read at one moment. `Display` writes them as a table.
+/// The counters of a slab, read at one moment. `Display` writes them as a table, whose last line has totals,
+/// but for `high`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats {
     /// One a site, in the order of the map.

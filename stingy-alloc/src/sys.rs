@@ -85,6 +85,8 @@ pub(crate) enum Kind {
     HugeTlb,
     /// Not accessible, and without memory.
     Hole,
+    /// The same, and only where nothing is mapped.
+    NewHole,
 }
 
 /// What the kernel is told about a range, by the names of madvise(2).
@@ -140,10 +142,13 @@ impl Pages {
         match kind {
             Kind::Plain => flags |= libc::MAP_NORESERVE,
             Kind::HugeTlb => flags |= libc::MAP_HUGETLB | libc::MAP_HUGE_2MB,
-            Kind::Hole => {
+            Kind::Hole | Kind::NewHole => {
                 flags |= libc::MAP_NORESERVE;
                 access = libc::PROT_NONE;
             }
+        }
+        if kind == Kind::NewHole {
+            flags = flags & !libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE;
         }
         // SAFETY: replaces pages that, as promised, are the caller's and unused.
         let at = unsafe { libc::mmap(self.start.as_ptr().cast(), self.len, access, flags, -1, 0) };
@@ -176,10 +181,13 @@ impl Pages {
 }
 
 /// Has `child` run in the child after every `fork`, before `fork` returns there.
-pub(crate) fn after_fork(child: extern "C" fn()) {
+pub(crate) fn after_fork(child: extern "C" fn()) -> io::Result<()> {
     // SAFETY: the handler is a function of the whole program. A library that holds it may be unloaded
     // only together with its handlers, which glibc sees to.
-    unsafe { libc::pthread_atfork(None, None, Some(child)) };
+    match unsafe { libc::pthread_atfork(None, None, Some(child)) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
 }
 
 /// `len` bytes of malloc(3).

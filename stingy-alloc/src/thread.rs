@@ -62,8 +62,3 @@ pub(crate) fn leave(stride: NonNull<u8>) {
         }
     });
 }
-
-/// Forgets the stride of this thread, whichever it is.
-pub(crate) fn forget() {
-    HERE.with(|here| here.set(NOWHERE));
-}

@@ -59,10 +59,10 @@ const _: () = assert!(size_of::<Pool>() == LINE);
 /// | SHARED | a live slot of a region that sites share | 0 | owner |
 /// | SHARED, no site | an object of the high slab | 0 | owner |
 ///
-/// Only C's door looks at entries from other threads, and notes an object that is on its way home there by
-/// `NOWHERE`, to know an object that is freed twice.
+/// Other threads look at the entry of an object that they hold to learn its site; C's door also notes there,
+/// by `NOWHERE`, that the object is on its way home, to know one that is freed twice.
 ///
-/// Its distance in `POOLS` is thus the entry of a live slot shifted once, beside a constant of its kind.
+/// So the distance of a live slot's pool is its entry shifted once, less a constant of its kind.
 const PLACE_BITS: u32 = 20;
 const SITE_SHIFT: u32 = 22;
 const PLACE_MASK: u32 = (1 << PLACE_BITS) - 1;
@@ -166,8 +166,9 @@ pub(crate) enum Lies {
 ///
 /// # Invariants
 /// 1. From the first pool to `END` it is mapped, zeroed at first, until its home is freed.
-/// 2. Pools are touched by the owner's thread only. An entry is touched by the owner while its slot is
-///    free, and by whoever holds the object while it is out; the free protocol hands it back.
+/// 2. The accounts of pools are touched by the owner's thread only; what `open_site` writes is read by all and
+///    written by none after it. An entry is touched by the owner while its slot is free, and by whoever
+///    holds the object while it is out; the free protocol hands it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unit(NonNull<u8>);
 

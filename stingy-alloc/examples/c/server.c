@@ -2,7 +2,7 @@
  * An event server in C, without sockets: 4000 requests walk through four stages, and no more objects than the
  * cache has room for are ever alive. server.map says which stage allocates what.
  *
- *     cargo build -p stingy-alloc --release
+ *     cargo rustc -p stingy-alloc --release --lib --crate-type staticlib
  *     cc -std=c99 -I stingy-alloc/include stingy-alloc/examples/c/server.c \
  *         target/release/libstingy_alloc.a -lpthread -lm -ldl -o server
  *     ./server stingy-alloc/examples/c/server.map

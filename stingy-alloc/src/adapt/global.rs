@@ -31,18 +31,20 @@ use crate::{arena, home};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Global<F = System>(pub F);
 
-/// Gives an object of a slab back. Not in line, so that what is in line at every free of a program is short.
+/// Gives an object of a slab back. Not in line, so that what is in line at every free of a program is
+/// short; and as `extern "C"`, so that a panic ends the process: the owner's [`Wake`](crate::Wake) may run in here.
 ///
 /// # Safety
 /// As for [`home::free`].
 #[inline(never)]
-unsafe fn free(object: NonNull<u8>) {
+unsafe extern "C" fn free(object: NonNull<u8>) {
     // SAFETY: as promised.
     unsafe { home::free(object) };
 }
 
 // SAFETY: a block is an object of a slab, which is its own until freed, starts on a line and is at least as
-// large as was asked for; or it is a block of `F`. Its address says which. Nothing here allocates or panics.
+// large as was asked for; or it is a block of `F`. Its address says which. Nothing here allocates
+// by this allocator, and no panic leaves.
 unsafe impl<F: GlobalAlloc> GlobalAlloc for Global<F> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

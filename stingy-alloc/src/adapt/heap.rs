@@ -1,31 +1,41 @@
 //! Any global allocator as an `Allocator`, so that one collection can live in it.
 
 use std::alloc::GlobalAlloc;
+use std::num::NonZero;
 use std::ptr::NonNull;
 
 use allocator_api2::alloc::{AllocError, Allocator, Layout};
 
-/// A global allocator for a single collection.
+/// A global allocator for a single collection. By reference, as some allocators keep their blocks within
+/// themselves.
 ///
 /// ```
 /// use std::alloc::System;
 /// use stingy_alloc::adapt::Heap;
 ///
-/// let mut numbers = allocator_api2::vec::Vec::new_in(Heap(System));
+/// let mut numbers = allocator_api2::vec::Vec::new_in(Heap(&System));
 /// numbers.extend(0..100);
 /// assert_eq!(numbers.iter().sum::<i32>(), 4950);
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Heap<G>(pub G);
+#[derive(Debug)]
+pub struct Heap<'a, G>(pub &'a G);
 
-// SAFETY: a global allocator keeps its blocks until they are freed, wherever it is moved to; none is made
-// or freed for no bytes.
-unsafe impl<G: GlobalAlloc> Allocator for Heap<G> {
+impl<G> Clone for Heap<'_, G> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<G> Copy for Heap<'_, G> {}
+
+// SAFETY: a global allocator keeps its blocks until they are freed, and stays where it is while it is
+// borrowed. Copies are the same allocator. None is asked for no bytes.
+unsafe impl<G: GlobalAlloc> Allocator for Heap<'_, G> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         if layout.size() == 0 {
-            let dangling = NonNull::without_provenance(layout_align(layout));
-            return Ok(NonNull::slice_from_raw_parts(dangling, 0));
+            let align = NonZero::new(layout.align()).unwrap_or(NonZero::<usize>::MIN);
+            return Ok(NonNull::slice_from_raw_parts(NonNull::without_provenance(align), 0));
         }
         // SAFETY: not for no bytes.
         let block = NonNull::new(unsafe { self.0.alloc(layout) }).ok_or(AllocError)?;
@@ -39,9 +49,4 @@ unsafe impl<G: GlobalAlloc> Allocator for Heap<G> {
             unsafe { self.0.dealloc(block.as_ptr(), layout) };
         }
     }
-}
-
-/// The alignment, which is not zero.
-fn layout_align(layout: Layout) -> std::num::NonZero<usize> {
-    std::num::NonZero::new(layout.align()).unwrap_or(std::num::NonZero::<usize>::MIN)
 }

@@ -15,4 +15,5 @@ mod scope;
 pub use at::At;
 pub use global::Global;
 pub use heap::Heap;
-pub(crate) use scope::forget;
+pub(crate) use scope::leave;
+pub use scope::outside;

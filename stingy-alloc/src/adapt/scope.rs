@@ -6,6 +6,7 @@ use std::ptr;
 use std::ptr::NonNull;
 
 use crate::fallback::Reason;
+use crate::home::Home;
 use crate::layout::LINE;
 use crate::map::SiteId;
 use crate::permit::Permit;
@@ -32,7 +33,9 @@ impl Permit<'_> {
     /// fits into none goes to the fallback allocator, and is counted: as `size_guard` or `align` if no
     /// site is large or aligned enough, as `no_permit` if those that are have none left.
     ///
-    /// Scopes nest; the inner one counts. Objects may be freed anywhere.
+    /// Scopes nest; the inner one counts. Objects may be freed anywhere. What is made in a scope and kept for
+    /// good, such as the first use of a `LazyLock`, keeps its object for good: wrap that in
+    /// [`adapt::outside`](crate::adapt::outside).
     pub fn scope<R>(&self, work: impl FnOnce() -> R) -> R {
         let current = ptr::from_ref(self).cast();
         let _around = Around(CURRENT.with(|scope| scope.replace(current)));
@@ -91,7 +94,19 @@ pub(super) fn alloc(layout: Layout) -> Option<NonNull<u8>> {
     permit.alloc_layout(layout)
 }
 
-/// Leaves all scopes of this thread, for a child made by `fork` that has no slab.
-pub(crate) fn forget() {
-    CURRENT.with(|current| current.set(ptr::null()));
+/// Runs `work` as if it were in no [`Permit::scope`]: what it allocates comes from the fallback allocator.
+pub fn outside<R>(work: impl FnOnce() -> R) -> R {
+    let _around = Around(CURRENT.with(|scope| scope.replace(ptr::null())));
+    work()
+}
+
+/// Leaves the scopes of this thread if the innermost is of a permit of `home`.
+pub(crate) fn leave(home: &Home) {
+    CURRENT.with(|current| {
+        // SAFETY: as in `alloc`.
+        let permit = unsafe { current.get().as_ref() };
+        if permit.is_some_and(|permit| ptr::eq(permit.home(), home)) {
+            current.set(ptr::null());
+        }
+    });
 }

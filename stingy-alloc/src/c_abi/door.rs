@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ffi::{CStr, c_uint};
 use std::ptr::{self, NonNull};
-use std::sync::Once;
+use std::sync::OnceLock;
 
 use super::error::Failure;
 use crate::backing::Backing;
@@ -64,8 +64,11 @@ pub(super) fn open(map: &[u8], flags: c_uint) -> Result<(), Failure> {
     let map = MemoryMap::parse(map).map_err(|error: MapError| SlabError::from(error))?;
     let slab = Slab::new(&map, options)?;
     // After that of the slabs, so that it runs after it.
-    static IN_CHILD: Once = Once::new();
-    IN_CHILD.call_once(|| sys::after_fork(in_child));
+    static IN_CHILD: OnceLock<Result<(), i32>> = OnceLock::new();
+    let handler = || sys::after_fork(in_child).map_err(|error| error.raw_os_error().unwrap_or(0));
+    if let Err(error) = *IN_CHILD.get_or_init(handler) {
+        return Err(Failure::Handler(std::io::Error::from_raw_os_error(error)));
+    }
     let needs = (0..MAX_IDS as u16).map(|site| slab.home().need(SiteId(site))).collect();
     let slab = NonNull::from(Box::leak(Box::new(slab)));
     let door = Box::new(Door { permit: Cell::new(None), slab, needs });

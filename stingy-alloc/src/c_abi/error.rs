@@ -39,6 +39,8 @@ pub(super) enum Failure {
     Cycle(MapError),
     #[error(transparent)]
     Slab(SlabError),
+    #[error("no handler for fork: {0}; free some memory")]
+    Handler(io::Error),
     #[error("this thread is ending, and its slab would never be dropped; call StingyInit earlier")]
     Ending,
     #[error("a bug of stingy-alloc, described on standard error; please report it")]
@@ -81,7 +83,7 @@ impl Failure {
             Self::Read(_) => -3,
             Self::Utf8(_) | Self::Cycle(_) | Self::Slab(SlabError::Map(_)) => -4,
             Self::Slab(SlabError::Geometry(_) | SlabError::TooLarge { .. }) => -5,
-            Self::Slab(_) | Self::Memory(_) => -6,
+            Self::Slab(_) | Self::Memory(_) | Self::Handler(_) => -6,
             Self::Ending => -7,
             Self::Bug => -8,
             Self::NoSlab => -9,

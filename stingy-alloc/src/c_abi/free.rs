@@ -1,5 +1,6 @@
 //! Does an object start there, and whose is it? What C gives back is looked at before it is believed.
 
+use std::io::{self, Write};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
@@ -89,7 +90,8 @@ unsafe extern "C" fn free_any(object: *mut u8) {
 #[cold]
 #[inline(never)]
 fn nothing_there(address: usize) -> ! {
-    eprintln!(
+    let _ = writeln!(
+        io::stderr(),
         "stingy-alloc: StingyFree(0x{address:x}): no object starts there: it was freed before, or the pointer \
          leads into an object; free each object once, by the pointer that StingyAlloc returned"
     );

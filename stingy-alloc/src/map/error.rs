@@ -30,7 +30,9 @@ pub enum MapProblem {
     #[error("`{0}` is not a map of version 1; the first line must read `scg-map 1`")]
     Version(String),
     /// The text stops without an `end` line.
-    #[error("the map has no `end` line: it is cut short; write it again")]
+    #[error(
+        "the map has no `end` line: it is cut short, so write it again, or, if you wrote it by hand, end it with `end crc32=0`"
+    )]
     MissingEnd,
     /// The checksum does not match the text.
     #[error(

@@ -55,8 +55,8 @@ pub struct SiteSpec {
     pub cap: u32,
     /// The slot pool that it takes its objects from.
     pub region: RegionId,
-    /// Whether a caller may ask for more than `size`, which then goes to the default allocator. Kept
-    /// for the program and for readers of a map: a slab does not look at it.
+    /// Whether a caller may ask for more than `size`, which then comes from elsewhere; else
+    /// [`Permit::alloc_len`](crate::Permit::alloc_len) refuses it. Adapters and C always serve.
     pub guard: bool,
 }
 
@@ -170,6 +170,30 @@ pub struct MemoryMap {
 
 impl MemoryMap {
     /// Reads the text form. Every error gives the line and the column.
+    ///
+    /// One record a line: a word, its number where it has one, then every one of its `key=value` pairs.
+    /// Numbers are decimal and without units, sites and regions are named by number, lists are separated by
+    /// commas, and `-` is an empty list. There are no comments. A map written by hand ends in
+    /// `end crc32=0`; the error then tells the checksum.
+    ///
+    /// ```
+    /// let map = stingy_alloc::MemoryMap::parse("\
+    /// scg-map 1
+    /// geometry size=1048576 ways=16 line=64 k=12
+    /// stack bytes=16384 clusters=-
+    /// global 0 size=512 kind=final
+    /// region 0 slot=1024 slots=64
+    /// region 1 slot=2048 slots=48
+    /// site 0 name=request size=1000 align=64 cap=64 region=0 guard=on
+    /// site 1 name=reply size=2048 align=64 cap=48 region=1 guard=off
+    /// stage 0 name=parse live=- alloc=0*1 weight=4
+    /// stage 1 name=respond live=0 alloc=1*1 weight=1
+    /// dominates 0 1
+    /// end crc32=ef4d7f40
+    /// ")?;
+    /// assert_eq!(map.sites().len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn parse(text: &str) -> Result<Self, MapError> {
         text::parse(text)
     }

@@ -76,6 +76,24 @@ fn a_stage_that_stopped_asking_holds_each_other_back_once() {
 }
 
 #[test]
+fn a_stage_that_waits_for_what_nobody_frees_stops_few_of_the_others() {
+    let builder = MemoryMap::builder().geometry(small()).site("a", 64, 1).site("b", 64, 1);
+    let builder = builder.stage("both", &[], &[("a", 1), ("b", 1)]);
+    let map = builder.stage("only-a", &[], &[("a", 1)]).build().unwrap();
+    let slab = slab(&map);
+    let (both, only_a) = (StageId(0), StageId(1));
+    let slow = slab.take(SiteId(1)).unwrap();
+    let round = |_: &usize| {
+        assert_eq!(slab.admit(both, 1).granted(), 0);
+        slab.admit(only_a, 1).granted() == 1
+    };
+    let granted = (0..1000).filter(round).count();
+    assert!(granted > 300, "{granted} of 1000 rounds, though its object is always free");
+    drop(slow);
+    assert_eq!(slab.admit(both, 1).granted(), 1);
+}
+
+#[test]
 fn a_silent_stage_does_not_keep_the_one_behind_it_waiting() {
     let slab = slab(&map(4, 4));
     starve(&slab);

@@ -168,12 +168,45 @@ fn a_collection_lives_in_an_object_of_its_site_until_it_outgrows_it() {
 }
 
 #[test]
+fn a_collection_that_shrinks_stays_in_its_object() {
+    let slab = slab(&map());
+    let permit = slab.admit(STAGE, 1);
+    let mut bytes = ApiVec::<u8, _>::with_capacity_in(100, permit.at(SMALL));
+    bytes.extend_from_slice(b"kept");
+    let place = bytes.as_ptr();
+    bytes.shrink_to_fit();
+    let bytes = bytes.into_boxed_slice();
+    assert_eq!((bytes.as_ptr(), &bytes[..]), (place, b"kept".as_slice()));
+    assert_eq!((live(&slab), counted(&slab, &[Reason::NoPermit])), ((0, 1), vec![0]));
+    drop(bytes);
+    let mut outside = ApiVec::<u8, _>::with_capacity_in(5000, permit.at(SMALL));
+    outside.extend_from_slice(b"elsewhere");
+    outside.shrink_to_fit();
+    assert_eq!((outside.capacity(), &outside[..]), (9, b"elsewhere".as_slice()));
+    outside.clear();
+    outside.shrink_to_fit();
+    assert_eq!((outside.capacity(), live(&slab)), (0, (0, 0)));
+}
+
+#[test]
+fn what_is_wrapped_in_outside_does_not_come_from_the_scope_around() {
+    let slab = slab(&map());
+    let permit = slab.admit(STAGE, 2);
+    let (kept, held) = permit.scope(|| {
+        let kept = stingy_alloc::adapt::outside(|| Box::new([1u8; 50]));
+        (kept, Box::new([2u8; 50]))
+    });
+    assert_eq!(live(&slab), (0, 1));
+    drop((kept, held));
+}
+
+#[test]
 fn any_global_allocator_takes_a_collection() {
-    let mut text = ApiVec::new_in(Heap(System));
+    let mut text = ApiVec::new_in(Heap(&System));
     text.extend_from_slice(b"posted");
     text.extend_from_slice(&[b'!'; 1000]);
     assert_eq!((text.len(), &text[..7]), (1006, b"posted!".as_slice()));
-    drop(ApiVec::<u64, _>::new_in(Heap(System)));
+    drop(ApiVec::<u64, _>::new_in(Heap(&System)));
 }
 
 /// What a program does with its blocks: take one of a layout, resize one, free one here or elsewhere.

@@ -98,7 +98,8 @@ fn a_refused_permit_allocates_nothing() {
     let held = take(&slab, PARSE, REQUEST, 8);
     let refused = slab.admit(PARSE, 1);
     assert_eq!(refused.granted(), 0);
-    assert!(matches!(refused.alloc(REQUEST), Err(PermitError::Spent { .. })));
+    assert_eq!(refused.alloc(REQUEST).unwrap_err(), PermitError::Refused { stage: PARSE });
+    assert_eq!(slab.stats().site(REQUEST).map(|site| site.spent), Some(0));
     drop(held);
 }
 
