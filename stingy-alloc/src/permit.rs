@@ -13,7 +13,7 @@ use crate::map::{MAX_ALLOCS, SiteId, StageId};
 use crate::object::Object;
 use crate::site::Site;
 use crate::slot::Slot;
-use crate::stage::{Need, Stage};
+use crate::stage::Stage;
 use crate::unit::{Pool, Unit};
 
 /// A permit allocates without fail for [`granted`](Self::granted) tasks of one stage.
@@ -47,8 +47,8 @@ use crate::unit::{Pool, Unit};
 pub struct Permit<'s> {
     home: &'s Home,
     table: &'s Stage,
-    /// Objects that are left of each need.
-    left: [Cell<u32>; MAX_ALLOCS],
+    /// Objects of each need that were taken, or are a lane's.
+    used: [Cell<u32>; MAX_ALLOCS],
     granted: usize,
     stage: StageId,
 }
@@ -106,29 +106,10 @@ pub struct PutError<T> {
 }
 
 impl<'s> Permit<'s> {
-    /// Reserves what `granted` tasks of a plain stage need, which is there.
+    /// A permit for what was reserved for `granted` tasks.
     #[inline]
-    pub(crate) fn plain(home: &'s Home, table: &'s Stage, granted: usize, stage: StageId) -> Self {
-        let (objects, unit) = (granted as u32, home.unit);
-        table.plain().iter().for_each(|need| need.site_in(unit).charge(objects));
-        table.count(granted);
-        // Written as a whole, as it is copied as a whole. What has no need is never looked at.
-        let left = std::array::from_fn(|_| Cell::new(objects));
-        Self { home, table, left, granted, stage }
-    }
-
-    /// Reserves what `granted` tasks of any stage need, which is there.
-    pub(crate) fn any(home: &'s Home, table: &'s Stage, granted: usize, stage: StageId) -> Self {
-        let left = [const { Cell::new(0) }; MAX_ALLOCS];
-        for (left, need) in left.iter().zip(table.needs()) {
-            let objects = granted as u32 * need.count;
-            home.charge(need, objects);
-            left.set(objects);
-        }
-        if !table.needs().is_empty() {
-            table.count(granted);
-        }
-        Self { home, table, left, granted, stage }
+    pub(crate) fn new(home: &'s Home, table: &'s Stage, granted: usize, stage: StageId) -> Self {
+        Self { home, table, used: [const { Cell::new(0) }; MAX_ALLOCS], granted, stage }
     }
 
     /// Tasks that may run; 0 is a refusal.
@@ -146,11 +127,15 @@ impl<'s> Permit<'s> {
     /// Cannot fail for as many objects as the map lists for the stage, times the tasks granted.
     #[inline]
     pub fn alloc(&self, site: SiteId) -> Result<Slot, PermitError> {
-        let left = self.left_of(site)?;
+        let at = self.need_of(site)?;
+        let (used, all) = (&self.used[at], self.reserved(at));
+        if used.get() == all {
+            return Err(self.spent(site));
+        }
+        used.set(used.get() + 1);
         let unit = self.home.unit;
         let pool = unit.pool(site.0);
-        let place = pop(unit, unit.list(site.0), pool.mark.get(), left);
-        let place = place.ok_or_else(|| self.spent(site))?;
+        let place = unit.take(unit.list(site.0), pool.mark.get());
         // SAFETY: just taken, and its bytes are mapped and initialised for as long as it is out.
         Ok(unsafe { Slot::in_slab(unit.at(place), pool.size.get() as usize) })
     }
@@ -160,7 +145,7 @@ impl<'s> Permit<'s> {
     /// used; unless the map says `guard=off`, which makes it an error.
     #[inline]
     pub fn alloc_len(&self, site: SiteId, len: usize) -> Result<Slot, PermitError> {
-        self.left_of(site)?;
+        self.need_of(site)?;
         let pool = self.home.unit.pool(site.0);
         if len <= pool.size.get() as usize {
             return self.alloc(site);
@@ -181,7 +166,8 @@ impl<'s> Permit<'s> {
         }
     }
 
-    /// What is left of one site, for a loop that allocates many of its objects.
+    /// All that is left of one site, for a loop that allocates many of its objects. What the lane does not
+    /// use comes back to the permit when it is dropped.
     #[inline]
     pub fn lane<T>(&self, site: Site<'_, T>) -> Result<Lane<'_, T>, PermitError> {
         let unit = self.home.unit;
@@ -189,19 +175,26 @@ impl<'s> Permit<'s> {
         if site.unit() != unit {
             return Err(self.refuse(PermitError::OtherSlab { site: id }));
         }
-        let left = self.left_of(id)?;
+        let at = self.need_of(id)?;
         let (mark, list) = (unit.pool(id.0).mark.get(), unit.list(id.0));
-        Ok(Lane { left, mark, list, unit, of: PhantomData })
+        let all = self.reserved(at);
+        let left = Cell::new(all - self.used[at].replace(all));
+        Ok(Lane { used: &self.used[at], left, mark, list, unit, of: PhantomData })
     }
 
-    /// What is left of a need of the stage.
+    /// The place of a site among the needs of the stage.
     #[inline]
-    fn left_of(&self, site: SiteId) -> Result<&Cell<u32>, PermitError> {
-        let same = |(_, need): &(&Cell<u32>, &Need)| need.site() == site.0;
-        match self.left.iter().zip(self.table.needs()).find(same) {
-            Some((left, _)) => Ok(left),
-            None => Err(self.refuse(PermitError::NotInStage { stage: self.stage, site })),
-        }
+    fn need_of(&self, site: SiteId) -> Result<usize, PermitError> {
+        let needs = self.table.needs();
+        let at = needs.iter().zip(0..MAX_ALLOCS).find(|(need, _)| need.site() == site.0);
+        let not_in_stage = || self.refuse(PermitError::NotInStage { stage: self.stage, site });
+        at.map(|(_, at)| at).ok_or_else(not_in_stage)
+    }
+
+    /// Objects that were reserved of a need.
+    #[inline]
+    fn reserved(&self, at: usize) -> u32 {
+        self.table.needs().get(at).map_or(0, |need| self.granted as u32 * need.count)
     }
 
     #[inline]
@@ -217,13 +210,14 @@ impl<'s> Permit<'s> {
     /// An object of the need at that place, if it has `size` bytes and one is left.
     #[inline]
     pub(crate) fn alloc_at(&self, at: usize, size: usize) -> Option<NonNull<u8>> {
-        let (need, left) = (self.table.needs().get(at)?, self.left.get(at)?);
+        let (need, used) = (self.table.needs().get(at)?, &self.used[at]);
         let (unit, pool) = (self.home.unit, self.home.site(need));
-        if size > pool.size.get() as usize {
+        if size > pool.size.get() as usize || used.get() == self.granted as u32 * need.count {
             return None;
         }
+        used.set(used.get() + 1);
         let list = if need.of_region == 0 { pool } else { self.home.region(need) };
-        pop(unit, list, pool.mark.get(), left).map(|place| unit.at(place))
+        Some(unit.at(unit.take(list, pool.mark.get())))
     }
 
     /// An object of `site`, if it has `size` bytes and one is left.
@@ -233,13 +227,6 @@ impl<'s> Permit<'s> {
         let object = self.alloc_at(at, size)?;
         let room = self.home.site(&needs[at]).size.get() as usize;
         Some(NonNull::slice_from_raw_parts(object, room))
-    }
-
-    #[inline(never)]
-    fn refund_any(&self) {
-        for (left, need) in self.left.iter().zip(self.table.needs()) {
-            self.home.refund(need, left.get());
-        }
     }
 
     #[cold]
@@ -261,7 +248,7 @@ impl<'s> Permit<'s> {
 
 /// Takes a slot if one is left.
 #[inline]
-pub(crate) fn pop(unit: Unit, list: &Pool, mark: u32, left: &Cell<u32>) -> Option<u32> {
+fn pop(unit: Unit, list: &Pool, mark: u32, left: &Cell<u32>) -> Option<u32> {
     // Written first: one instruction that subtracts and tells.
     let (less, none) = left.get().overflowing_sub(1);
     left.set(less);
@@ -276,12 +263,20 @@ impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
         let (plain, unit) = (self.table.plain(), self.home.unit);
+        for (used, need) in self.used.iter().zip(plain) {
+            need.site_in(unit).refund(self.granted as u32 - used.get());
+        }
         if plain.is_empty() {
-            return self.refund_any();
+            // By value: what has its address taken lies in memory, also where this is not called.
+            refund_any(self.home, self.table, self.granted, self.used.each_ref().map(Cell::get));
         }
-        for (left, need) in self.left.iter().zip(plain) {
-            need.site_in(unit).refund(left.get());
-        }
+    }
+}
+
+#[inline(never)]
+fn refund_any(home: &Home, table: &Stage, granted: usize, used: [u32; MAX_ALLOCS]) {
+    for (used, need) in used.into_iter().zip(table.needs()) {
+        home.refund(need, granted as u32 * need.count - used);
     }
 }
 
@@ -291,7 +286,7 @@ impl fmt::Debug for Permit<'_> {
     }
 }
 
-/// What a permit has left of one site. Several may be used side by side.
+/// What a permit had left of one site. Lanes of several sites may be used side by side.
 ///
 /// It ends before its permit does:
 ///
@@ -309,7 +304,9 @@ impl fmt::Debug for Permit<'_> {
 /// # Invariants
 /// 1. Slots of the pool are large and aligned enough for a `T`.
 pub struct Lane<'p, T> {
-    left: &'p Cell<u32>,
+    /// The permit's account, and what of it is this lane's.
+    used: &'p Cell<u32>,
+    left: Cell<u32>,
     mark: u32,
     list: &'p Pool,
     unit: Unit,
@@ -334,7 +331,7 @@ impl<T> Lane<'_, T> {
     /// An object without a value, as `malloc` gives it; `None` if none is left.
     #[inline]
     pub fn take(&self) -> Option<Object<MaybeUninit<T>>> {
-        let place = pop(self.unit, self.list, self.mark, self.left)?;
+        let place = pop(self.unit, self.list, self.mark, &self.left)?;
         // SAFETY: just taken, and by (1) good for a `T`.
         Some(unsafe { Object::from_raw(self.unit.at(place).cast()) })
     }
@@ -343,5 +340,12 @@ impl<T> Lane<'_, T> {
 impl<T> fmt::Debug for Lane<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Lane({} of {})", self.left(), type_name::<T>())
+    }
+}
+
+impl<T> Drop for Lane<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.used.set(self.used.get() - self.left.get());
     }
 }

@@ -16,7 +16,7 @@ use crate::permit::Permit;
 use crate::site::{Site, SiteError};
 use crate::slot::Slot;
 use crate::stack::Stack;
-use crate::stage::Stage;
+use crate::stage::{Need, Stage};
 use crate::stats::{SiteStats, Stats};
 use crate::unit::{LARGEST_SLAB, LARGEST_WAY};
 use crate::verify::{self, Verification};
@@ -164,42 +164,40 @@ impl Slab {
     /// asking. A scheduler that is refused everything asks once more before it sleeps.
     #[inline]
     pub fn admit(&self, stage: StageId, wanted: usize) -> Permit<'_> {
+        static NONE: NoStage = NoStage(Stage::none());
         let home = self.home();
-        let Some(table) = home.stages.get(usize::from(stage.0)) else {
-            return self.no_stage(stage);
-        };
-        let plain = table.plain();
-        let granted =
-            plain.iter().fold(wanted, |n, need| n.min(home.site(need).free.get() as usize));
+        let table = home.stages.get(usize::from(stage.0)).unwrap_or(&NONE.0);
+        let (plain, unit) = (table.plain(), home.unit);
+        let there = |need: &Need| need.site_in(unit).free.get() as usize;
+        let mut granted = plain.iter().fold(wanted, |n, need| n.min(there(need)));
         if plain.is_empty() || granted < wanted || home.claim.is_made() {
-            return self.admit_any(stage, table, wanted);
+            granted = self.admit_any(stage, table, wanted);
+        } else {
+            plain.iter().for_each(|need| need.site_in(unit).charge(granted as u32));
+            table.count(granted);
         }
-        Permit::plain(home, table, granted, stage)
+        Permit::new(home, table, granted, stage)
     }
 
-    /// For stages that are not plain, and when it matters what others hold.
+    /// Reserves for stages that are not plain, and when it matters what others hold; returns the tasks.
     #[inline(never)]
-    fn admit_any<'s>(&'s self, stage: StageId, table: &'s Stage, wanted: usize) -> Permit<'s> {
+    fn admit_any(&self, stage: StageId, table: &Stage, wanted: usize) -> usize {
         let (home, needs) = (self.home(), table.needs());
         if !table.known.get() {
-            return self.no_stage(stage);
+            home.fallbacks.count(Reason::NoStage);
+            return 0;
         }
         if needs.is_empty() || wanted == 0 {
-            return Permit::any(home, table, wanted, stage);
+            return wanted;
         }
         let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
         let mut granted = needs.iter().fold(wanted, |n, need| n.min(home.grantable(need)));
         if granted < wanted || home.claim.is_made() {
             granted = self.look_again(stage, table, wanted);
         }
-        Permit::any(home, table, granted as usize, stage)
-    }
-
-    #[cold]
-    fn no_stage(&self, stage: StageId) -> Permit<'_> {
-        static NONE: NoStage = NoStage(Stage::none());
-        self.home().fallbacks.count(Reason::NoStage);
-        Permit::any(self.home(), &NONE.0, 0, stage)
+        needs.iter().for_each(|need| home.charge(need, granted * need.count));
+        table.count(granted as usize);
+        granted as usize
     }
 
     /// Frees from other threads may make the difference; only then is a refusal one.

@@ -122,10 +122,10 @@ impl Stage {
         &self.table[..plain]
     }
 
-    /// The places of the needs, the smallest site first.
+    /// The place of a need, the one with the smallest site first.
     #[inline]
-    pub(crate) fn by_size(&self) -> impl Iterator<Item = usize> {
-        self.by_size.iter().take(self.needs.get().into()).map(|at| usize::from(*at))
+    pub(crate) fn by_size(&self, nth: usize) -> usize {
+        usize::from(self.by_size[nth % MAX_ALLOCS])
     }
 
     /// Counts tasks that were admitted.

@@ -46,15 +46,23 @@ impl Permit<'_> {
     /// what is in line at every allocation of a program is short.
     #[inline(never)]
     fn alloc_layout(&self, layout: Layout) -> Option<NonNull<u8>> {
-        if layout.align() <= LINE {
-            for at in self.table().by_size() {
-                if let Some(object) = self.alloc_at(at, layout.size()) {
-                    return Some(object);
-                }
-            }
+        let smallest = self.table().by_size(0);
+        match layout.align() <= LINE {
+            true => self.alloc_at(smallest, layout.size()).or_else(|| self.alloc_larger(layout)),
+            false => self.alloc_larger(layout),
         }
-        self.falls_back(layout);
-        None
+    }
+
+    /// The same, by the other sites.
+    #[inline(never)]
+    fn alloc_larger(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let sites = if layout.align() <= LINE { self.table().needs().len() } else { 0 };
+        let mut larger = (1..sites).map(|nth| self.table().by_size(nth));
+        let object = larger.find_map(|at| self.alloc_at(at, layout.size()));
+        if object.is_none() {
+            self.falls_back(layout);
+        }
+        object
     }
 
     /// Counts why none of the stage's sites served this layout.
