@@ -101,50 +101,63 @@ mod peers {
     /// The system's allocator through the same door as the other two.
     pub(in super::super) type SystemToo = Any<std::alloc::System>;
 
-    /// An allocator without state.
-    pub(in super::super) trait Stateless:
+    static MIMALLOC: mimalloc::MiMalloc = mimalloc::MiMalloc;
+    static SYSTEM: std::alloc::System = std::alloc::System;
+    static GLOBAL: adapt::Global<std::alloc::System> = adapt::Global(std::alloc::System);
+
+    /// An allocator of which there is one.
+    pub(in super::super) trait Only:
         GlobalAlloc + Send + Sync + Sized + 'static
     {
-        const VALUE: Self;
+        fn only() -> &'static Self;
     }
 
-    impl Stateless for mimalloc::MiMalloc {
-        const VALUE: Self = mimalloc::MiMalloc;
+    impl Only for mimalloc::MiMalloc {
+        #[inline]
+        fn only() -> &'static Self {
+            &MIMALLOC
+        }
     }
 
-    impl Stateless for std::alloc::System {
-        const VALUE: Self = std::alloc::System;
+    impl Only for std::alloc::System {
+        #[inline]
+        fn only() -> &'static Self {
+            &SYSTEM
+        }
     }
 
-    impl Stateless for adapt::Global<std::alloc::System> {
-        const VALUE: Self = adapt::Global(std::alloc::System);
+    impl Only for adapt::Global<std::alloc::System> {
+        #[inline]
+        fn only() -> &'static Self {
+            &GLOBAL
+        }
     }
 
     /// Boxes of a global allocator that is not this program's.
     pub(in super::super) struct Any<G>(PhantomData<G>);
 
-    impl<G: Stateless> Heap for Any<G> {
-        type Lines = Box<[Line], adapt::Heap<G>>;
-        type Bytes = Box<[u8], adapt::Heap<G>>;
-        type Boxed<const REST: usize> = Box<Blob<REST>, adapt::Heap<G>>;
+    impl<G: Only> Heap for Any<G> {
+        type Lines = Box<[Line], adapt::Heap<'static, G>>;
+        type Bytes = Box<[u8], adapt::Heap<'static, G>>;
+        type Boxed<const REST: usize> = Box<Blob<REST>, adapt::Heap<'static, G>>;
 
         #[inline]
         fn lines(bytes: usize, word: u64) -> Self::Lines {
-            let mut lines = Vec::with_capacity_in(bytes / LINE, adapt::Heap(G::VALUE));
+            let mut lines = Vec::with_capacity_in(bytes / LINE, adapt::Heap(G::only()));
             lines.resize(bytes / LINE, Line::new(word));
             lines.into_boxed_slice()
         }
 
         #[inline]
         fn bytes(bytes: usize, byte: u8) -> Self::Bytes {
-            let mut all = Vec::with_capacity_in(bytes, adapt::Heap(G::VALUE));
+            let mut all = Vec::with_capacity_in(bytes, adapt::Heap(G::only()));
             all.resize(bytes, byte);
             all.into_boxed_slice()
         }
 
         #[inline]
         fn boxed<const REST: usize>(word: u64) -> Self::Boxed<REST> {
-            Box::new_in(Blob::new(word), adapt::Heap(G::VALUE))
+            Box::new_in(Blob::new(word), adapt::Heap(G::only()))
         }
     }
 }
