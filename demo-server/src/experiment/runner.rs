@@ -173,7 +173,9 @@ impl Runner {
             let text = fs::read_to_string(&file).context("valgrind has written nothing")?;
             *run = (read(&Counts::parse(&text)?)?, answer.units);
         }
-        net(runs[0], runs[1]).context("both runs did the same work")
+        net(runs[0], runs[1]).context(
+            "the longer of two runs did no more work, or counted less: chance outweighs the work",
+        )
     }
 
     fn run(

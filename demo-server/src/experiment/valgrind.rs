@@ -102,9 +102,9 @@ impl Counts {
 }
 
 /// Counts a unit of work, of two runs that differ in nothing but how much of it they did, so that starting
-/// up and warming up cancel out: (count, units) of each.
+/// up and warming up cancel out: (count, units) of each. None if the longer run counted less, as chance then
+/// outweighs the work.
 pub fn net(fewer: (u64, u64), more: (u64, u64)) -> Option<f64> {
     let units = more.1.checked_sub(fewer.1).filter(|&units| units > 0)?;
-    // What chance added to the shorter run may be more than the work: that is zero.
-    Some(more.0.saturating_sub(fewer.0) as f64 / units as f64)
+    Some(more.0.checked_sub(fewer.0)? as f64 / units as f64)
 }
