@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+use super::counted::Counted;
 use super::paired::{Comparison, Finding, Measurement, Paired};
 use super::progress::Progress;
 use super::report::{Better, Report};
 use super::runner::{Runner, Work};
-use super::simulated::Counted;
 use super::worker::{BURST, Job, REMOTE_SIZE, Source, largest_burst, mimalloc_version};
 use super::{Outcome, Setup, WITHOUT_PEERS};
 

@@ -8,7 +8,7 @@
 //! | `worker` | what does one configuration cost, alone in a fresh process? |
 //! | `runner` | how is a worker started, and what did it say? |
 //! | `valgrind` | what did valgrind count? |
-//! | `simulated` | how are counts written down that are the same every time? |
+//! | `counted` | how are counts written down that are the same every time? |
 //! | `paired` | in which order is what measured, and what follows? |
 //! | `servers` | how is each server started? |
 //! | `process` | does it run, and is it gone afterwards? |
@@ -23,6 +23,7 @@
 //! | `interrupt` | has somebody pressed Ctrl-C? |
 
 mod allocate;
+mod counted;
 mod interrupt;
 mod nginx;
 mod paired;
@@ -33,7 +34,6 @@ mod report;
 mod runner;
 mod scratch;
 mod servers;
-mod simulated;
 mod stages;
 mod sys;
 mod usage;

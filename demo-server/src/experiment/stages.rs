@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+use super::counted::Counted;
 use super::paired::{Comparison, Finding, Measurement, Paired};
 use super::progress::Progress;
 use super::report::{Better, Report};
 use super::runner::{Runner, Work};
-use super::simulated::Counted;
 use super::worker::{Bound, Job, Kernel, Source, mimalloc_version, tasks_at_once};
 use super::{Outcome, Setup, WITHOUT_PEERS};
 
