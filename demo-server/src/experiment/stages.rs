@@ -71,12 +71,17 @@ const fn bounded(work: Work) -> Work {
     Work { bound: Bound::Slab, ..work }
 }
 
-const FINDINGS: [Finding; 14] = [
+/// What is claimed of the slab, and of its bound.
+const CLAIMS: [Finding; 5] = [
     cost("stingy_vs_mimalloc_4000", "stingy", "mimalloc", MANY),
     cost("stingy_vs_mimalloc_4000_bytes", "stingy-bytes", "mimalloc-bytes", MANY),
     cost("stingy_vs_bounded_mimalloc_4000", "stingy", "bounded-mimalloc", MANY),
     cost("stingy_vs_bounded_mimalloc_4000_bytes", "stingy-bytes", "bounded-mimalloc-bytes", MANY),
     cost("flat_8000_vs_8", FLAT_MANY, FLAT_FEW, 8000),
+];
+
+/// What else could explain the claims, and how sure they are.
+const CONTROLS: [Finding; 9] = [
     cost("bounded_mimalloc_vs_mimalloc_4000", "bounded-mimalloc", "mimalloc", MANY),
     cost("stingy_vs_mimalloc_large_4000", "stingy", "mimalloc-large", MANY),
     cost("stingy_vs_run_to_completion_4000", "stingy", "run-to-completion-mimalloc", MANY),
@@ -164,10 +169,10 @@ fn describe(report: &mut Report, setup: &Setup, ms: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The blocks, those of the main questions first and last.
+/// The blocks, those of the claims first and last.
 fn plan(quick: bool) -> Vec<Comparison> {
-    let main: Vec<Comparison> = FINDINGS[..5].iter().map(block_of).collect();
-    let all: Vec<Comparison> = FINDINGS.iter().map(block_of).collect();
+    let claims: Vec<Comparison> = CLAIMS.iter().map(block_of).collect();
+    let all: Vec<Comparison> = CLAIMS.iter().chain(&CONTROLS).map(block_of).collect();
     let mut sweep = Vec::new();
     for x in [100, 1000, 8000] {
         sweep.push(Comparison { of: "stingy", to: "mimalloc", x });
@@ -177,10 +182,10 @@ fn plan(quick: bool) -> Vec<Comparison> {
     }
     let mut blocks = Vec::new();
     if quick {
-        blocks.extend(main.iter().chain(&all).chain(&sweep).chain(&main).cloned());
+        blocks.extend(claims.iter().chain(&all).chain(&sweep).chain(&claims).cloned());
     } else {
         for _ in 0..4 {
-            blocks.extend(main.iter().chain(&all).cloned());
+            blocks.extend(claims.iter().chain(&all).cloned());
         }
         blocks.extend(sweep.iter().chain(&sweep).cloned());
     }
@@ -240,6 +245,7 @@ fn conclude(report: &mut Report, paired: &Paired) {
     for row in report.rows.iter_mut().filter(|row| row.config == FLAT_FEW) {
         row.x = 8;
     }
-    report.ratios.extend(FINDINGS.iter().filter_map(|finding| paired.ratio(finding)));
+    let findings = CLAIMS.iter().chain(&CONTROLS);
+    report.ratios.extend(findings.filter_map(|finding| paired.ratio(finding)));
     super::note_null(report, NULL_TOLERANCE);
 }
