@@ -1,4 +1,5 @@
-//! Counts that are the same every time: rows and ratios without an interval.
+//! Counts that are the same every time: a row or a ratio of them has no interval, its low and its high are
+//! its median.
 
 use crate::interval::Interval;
 
@@ -27,7 +28,7 @@ impl Counted {
     }
 
     /// The count of one to that of another, if both are there and there is something to divide by.
-    pub(super) fn quotient(&self, of: &str, to: &str, x: u64) -> Option<f64> {
+    fn quotient(&self, of: &str, to: &str, x: u64) -> Option<f64> {
         Some(self.of(of, x)? / self.of(to, x).filter(|&below| below > 0.0)?)
     }
 
@@ -39,30 +40,19 @@ impl Counted {
         }
     }
 
-    /// Adds a ratio at one point, if it is there.
-    pub(super) fn ratio(&self, report: &mut Report, id: &str, of: &str, to: &str, x: u64) {
-        if let Some(value) = self.quotient(of, to, x) {
-            self.ratio_of(report, id, (of, to), [value; 3]);
-        }
-    }
-
-    /// Adds a ratio with what it is at least and at most: median, low, high.
-    pub(super) fn ratio_of(
-        &self,
-        report: &mut Report,
-        id: &str,
-        (of, to): (&str, &str),
-        [median, low, high]: [f64; 3],
-    ) {
+    /// Adds a ratio: the largest of these points, if it is known of all of them.
+    pub(super) fn ratio(&self, report: &mut Report, id: &str, (of, to): (&str, &str), xs: &[u64]) {
+        let all: Option<Vec<f64>> = xs.iter().map(|&x| self.quotient(of, to, x)).collect();
+        let Some(worst) = all.and_then(|all| all.into_iter().reduce(f64::max)) else { return };
         report.ratios.push(Ratio {
             id: id.into(),
             of: of.into(),
             to: to.into(),
             metric: self.metric.into(),
             better: Better::Lower,
-            median,
-            low,
-            high,
+            median: worst,
+            low: worst,
+            high: worst,
         });
     }
 }

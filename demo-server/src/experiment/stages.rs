@@ -229,7 +229,7 @@ fn simulate(report: &mut Report, runner: &Runner, quick: bool) -> anyhow::Result
     counted.report(report);
     for to in ["mimalloc", "system", "bounded-mimalloc"] {
         let id = format!("l2_misses_stingy_vs_{}_4000", to.replace('-', "_"));
-        counted.ratio(report, &id, "stingy", to, MANY);
+        counted.ratio(report, &id, ("stingy", to), &[MANY]);
     }
     report.note(format!(
         "{MISSES}: of data, by cachegrind with the first and second level of CPU caches here, a task; a simulation of virtual addresses, \
