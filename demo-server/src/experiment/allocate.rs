@@ -145,7 +145,9 @@ fn describe(report: &mut Report, setup: &Setup, ms: u64) -> anyhow::Result<Vec<u
         setup.server_cpu, setup.load_cpu
     ));
     match mimalloc_version() {
-        Some(version) => report.note(format!("mimalloc {version}")),
+        Some(version) => report.note(format!(
+            "mimalloc {version}, by its GlobalAlloc, which calls mi_malloc_aligned and not mi_malloc"
+        )),
         None => report.note(format!("{WITHOUT_PEERS} allocate")),
     }
     let mut sizes = Vec::new();
