@@ -3,13 +3,11 @@
 //! Bursts of 32 objects of one size, next to mimalloc and to malloc of the C library. Times come from A/B/B/A
 //! blocks of processes, instructions from callgrind: two runs of different lengths, and their difference.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::Context;
-
+use super::blocks::{Config, NULL_TOLERANCE, Windows, is_built_in, work};
 use super::counted::Counted;
-use super::paired::{Comparison, Finding, Measurement, Paired};
-use super::progress::Progress;
+use super::paired::{Comparison, Finding};
 use super::report::{Better, Report};
 use super::runner::{Runner, Work};
 use super::worker::{BURST, Job, REMOTE_SIZE, Source, largest_burst, mimalloc_version};
@@ -22,17 +20,13 @@ const SIZES: [u64; 3] = [64, 4096, 12288];
 const TOO_LARGE: u64 = 4160;
 /// Objects of a program that never enters a scope.
 const OUTSIDE: [u64; 2] = [64, 1024];
-/// A quick run begins no block that would end later than this.
-const QUICK_LIMIT: Duration = Duration::from_secs(52);
-/// What starting a worker and warming it up add to its window.
-const OVERHEAD: Duration = Duration::from_millis(100);
-/// A null further from 1 than this says how little the other ratios mean.
-const NULL_TOLERANCE: f64 = 0.03;
+/// What valgrind takes, of which two runs count one configuration at one size.
+const COUNTING: Duration = Duration::from_secs(24);
 /// Bursts of the two runs that are counted.
 const ROUNDS: [u64; 2] = [250, 1250];
 
 /// The configurations, by the names of their rows.
-static CONFIGS: [(&str, Work); 15] = [
+static CONFIGS: [Config; 15] = [
     ("stingy", Work::new(Job::Pair, Source::Stingy)),
     ("stingy-again", Work::new(Job::Pair, Source::Stingy)),
     ("stingy-slot", Work::new(Job::Pair, Source::StingySlot)),
@@ -85,49 +79,25 @@ const fn time(id: &'static str, of: &'static str, to: &'static str, x: Option<u6
 
 /// Runs the experiment.
 pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
-    let begun = Instant::now();
     let mut report = Report::measured("allocate");
     let ms = if setup.quick { 100 } else { 500 };
     let runner = Runner::new(setup, ms)?;
     let sizes = describe(&mut report, setup, ms)?;
-    count(&mut report, &runner, &sizes)?;
     admit(&mut report, &runner, if setup.quick { 2 } else { 8 })?;
 
-    let blocks = plan(setup, &sizes);
-    let mut paired = Paired::default();
-    let mut progress = Progress::new(blocks.len());
-    let block = (Duration::from_millis(ms).mul_f64(1.2) + OVERHEAD) * 4;
-    for (done, comparison) in blocks.iter().enumerate() {
-        if setup.quick && begun.elapsed() + block > QUICK_LIMIT {
-            let left = blocks.len() - done;
-            report.note(format!("{left} of {} blocks did not fit into the time", blocks.len()));
-            break;
-        }
-        let Comparison { of, to, x } = comparison;
-        progress.step(&format!("{of} and {to} of {x} bytes"));
-        paired.block(comparison, |name, x| {
-            let ns = runner.ns(&work(name, x)?)?;
-            anyhow::Ok(Measurement(vec![(TIME, "ns", ns)]))
-        })?;
-    }
-    drop(progress);
+    let reserved = if runner.can_count() { COUNTING } else { Duration::ZERO };
+    let windows = Windows { runner: &runner, metric: TIME, of: "bytes", reserved };
+    let paired = windows.measure(&mut report, &plan(setup, &sizes), of_size)?;
     paired.rows(&mut report);
     report.ratios.extend(FINDINGS.iter().filter_map(|finding| paired.ratio(finding)));
     super::note_null(&mut report, NULL_TOLERANCE);
+    count(&mut report, &runner, &sizes)?;
     Ok(Outcome { report, failure: None })
 }
 
 /// The orders of a configuration for objects of a size.
-fn work(name: &str, size: u64) -> anyhow::Result<Work> {
-    let config = CONFIGS.iter().find(|(config, _)| *config == name);
-    let &(_, work) = config.with_context(|| format!("no configuration {name}"))?;
-    Ok(Work { size: usize::try_from(size)?, ..work })
-}
-
-/// Is it part of this build?
-fn is_built_in(name: &str) -> bool {
-    let of_peers = ["mimalloc", "global", "outside"];
-    cfg!(feature = "peers") || !of_peers.iter().any(|peer| name.contains(peer))
+fn of_size(name: &str, size: u64) -> anyhow::Result<Work> {
+    Ok(Work { size: usize::try_from(size)?, ..work(&CONFIGS, name)? })
 }
 
 /// Says how it is measured, and returns the sizes of which a burst fits into the slab.
@@ -191,7 +161,7 @@ fn plan(setup: &Setup, sizes: &[u64]) -> Vec<Comparison> {
     blocks
 }
 
-/// Instructions of a pair.
+/// Instructions of a pair, those of the main question first.
 fn count(report: &mut Report, runner: &Runner, sizes: &[u64]) -> anyhow::Result<()> {
     if !runner.can_count() {
         report.note(
@@ -199,21 +169,17 @@ fn count(report: &mut Report, runner: &Runner, sizes: &[u64]) -> anyhow::Result<
         );
         return Ok(());
     }
+    let of_sizes = |name| sizes.iter().map(move |&size| (name, size));
+    let pairs = ["stingy", "mimalloc", "global", "stingy-slot", "system"];
+    let outside = ["outside-global", "outside-system"];
+    let mut wanted: Vec<_> = pairs.into_iter().flat_map(of_sizes).collect();
+    wanted.extend(OUTSIDE.iter().flat_map(|&size| outside.map(|name| (name, size))));
+    wanted.retain(|(name, _)| is_built_in(name));
+
     let mut counted = Counted::new(INSTRUCTIONS, "1");
-    let pairs = ["stingy", "stingy-slot", "global", "mimalloc", "system"].map(|name| (name, sizes));
-    let outside = ["outside-global", "outside-system"].map(|name| (name, &OUTSIDE[..]));
-    for (name, sizes) in pairs.into_iter().chain(outside).filter(|(name, _)| is_built_in(name)) {
-        for &size in sizes {
-            match runner.instructions(&work(name, size)?, ROUNDS) {
-                Ok(count) => counted.add(name, size, count),
-                Err(error) => {
-                    runner.check()?;
-                    report.note(format!("{name} at {size} bytes was not counted: {error:#}"));
-                }
-            }
-        }
-    }
-    counted.report(report);
+    counted.all(report, runner, &wanted, |name, size| {
+        runner.instructions(&of_size(name, size)?, ROUNDS)
+    })?;
     ratios_of_counts(report, &counted, sizes);
     report.note(format!(
         "instructions: of a pair, by callgrind, {} bursts less {}, the same every time, so that low and high are the median; a ratio \

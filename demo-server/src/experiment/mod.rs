@@ -8,7 +8,8 @@
 //! | `worker` | what does one configuration cost, alone in a fresh process? |
 //! | `runner` | how is a worker started, and what did it say? |
 //! | `valgrind` | what did valgrind count? |
-//! | `counted` | how are counts written down that are the same every time? |
+//! | `counted` | how are counts taken and written down that are the same every time? |
+//! | `blocks` | which of the blocks fit into the time, and what did their workers find? |
 //! | `paired` | in which order is what measured, and what follows? |
 //! | `servers` | how is each server started? |
 //! | `process` | does it run, and is it gone afterwards? |
@@ -23,6 +24,7 @@
 //! | `interrupt` | has somebody pressed Ctrl-C? |
 
 mod allocate;
+mod blocks;
 mod counted;
 mod interrupt;
 mod nginx;

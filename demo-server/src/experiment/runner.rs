@@ -4,14 +4,16 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
 use super::Setup;
+use super::blocks;
 use super::interrupt::Interrupt;
 use super::process::{Process, find_program};
+use super::report::Report;
 use super::scratch::Scratch;
 use super::valgrind::{Cache, Counts, net};
 use super::worker::{Answer, Bound, Job, Kernel, Source};
@@ -90,6 +92,8 @@ pub(super) struct Runner {
     cpu: usize,
     other_cpu: usize,
     ms: u64,
+    /// No worker runs longer.
+    until: Option<Instant>,
     interrupt: Interrupt,
 }
 
@@ -102,6 +106,7 @@ impl Runner {
             cpu: setup.server_cpu,
             other_cpu: setup.load_cpu,
             ms,
+            until: blocks::end(setup.quick),
             interrupt: setup.interrupt.clone(),
         })
     }
@@ -116,6 +121,33 @@ impl Runner {
             cpus.push(self.other_cpu);
         }
         Ok(self.run(&self.program, &args, work, &cpus)?.ns)
+    }
+
+    /// How long a worker measures.
+    pub(super) fn window(&self) -> Duration {
+        Duration::from_millis(self.ms)
+    }
+
+    /// The time that is left for workers.
+    pub(super) fn left(&self) -> Duration {
+        let until = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+        until.unwrap_or(Duration::MAX)
+    }
+
+    /// Makes a note of an error that came because no time is left.
+    pub(super) fn forgive_if_late(
+        &self,
+        report: &mut Report,
+        what: &str,
+        done: anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let Err(error) = done else { return Ok(()) };
+        self.check()?;
+        if !self.left().is_zero() {
+            return Err(error);
+        }
+        report.note(format!("{what} did not fit into the time: {error:#}"));
+        Ok(())
     }
 
     /// An error once a signal has come.
@@ -188,7 +220,8 @@ impl Runner {
         let mut command = Command::new(program);
         command.args(args).envs(work.env.iter().copied());
         let process = Process::start("worker", &command, cpus, self.scratch.path())?;
-        let ended = self.interrupt.wait_for(LIMIT, STEP, || process.ended())?;
+        let limit = LIMIT.min(self.left());
+        let ended = self.interrupt.wait_for(limit, STEP, || process.ended())?;
         let Some(ended) = ended else { bail!("a worker did not end in time: {work:?}") };
         if !ended.is_success() {
             bail!("a worker ended with {ended}: {}", process.last_words());

@@ -4,13 +4,11 @@
 //! the memory that they touch grows with their number. What the bound alone earns is shown beside it: the
 //! same allocator under the same bound, and with every task run to its end.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::Context;
-
+use super::blocks::{Config, NULL_TOLERANCE, Windows, is_built_in, work};
 use super::counted::Counted;
-use super::paired::{Comparison, Finding, Measurement, Paired};
-use super::progress::Progress;
+use super::paired::{Comparison, Finding, Paired};
 use super::report::{Better, Report};
 use super::runner::{Runner, Work};
 use super::worker::{Bound, Job, Kernel, Source, mimalloc_version, tasks_at_once};
@@ -20,14 +18,10 @@ use super::{Outcome, Setup, WITHOUT_PEERS};
 const COST: &str = "ns_per_task";
 /// The metric of every simulation.
 const MISSES: &str = "l2_misses";
-/// A quick run begins no block that would end later than this.
-const QUICK_LIMIT: Duration = Duration::from_secs(52);
-/// What starting a worker and warming it up add to its window.
-const OVERHEAD: Duration = Duration::from_millis(120);
+/// What valgrind takes, of which two runs simulate one configuration.
+const SIMULATING: Duration = Duration::from_secs(12);
 /// The number of tasks that most ratios are for.
 const MANY: u64 = 4000;
-/// A null further from 1 than this says how little the other ratios mean.
-const NULL_TOLERANCE: f64 = 0.03;
 
 /// glibc gives no memory back, and takes none by mmap.
 const TUNED: &[(&str, &str)] = &[(
@@ -41,7 +35,7 @@ const MIMALLOC: Work = Work::new(Job::Stages, Source::Mimalloc);
 const SYSTEM: Work = Work::new(Job::Stages, Source::System);
 
 /// The configurations, by the names of their rows.
-static CONFIGS: [(&str, Work); 15] = [
+static CONFIGS: [Config; 15] = [
     ("stingy", STINGY),
     ("stingy-again", STINGY),
     ("stingy-bytes", bytes(STINGY)),
@@ -104,48 +98,23 @@ const fn cost(id: &'static str, of: &'static str, to: &'static str, x: u64) -> F
 
 /// Runs the experiment.
 pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
-    let begun = Instant::now();
     let mut report = Report::measured("stages");
     let ms = if setup.quick { 200 } else { 1000 };
     let runner = Runner::new(setup, ms)?;
     describe(&mut report, setup, ms)?;
-    simulate(&mut report, &runner, setup.quick)?;
 
-    let blocks = plan(setup.quick);
-    let mut paired = Paired::default();
-    let mut progress = Progress::new(blocks.len());
-    let block = (Duration::from_millis(ms).mul_f64(1.2) + OVERHEAD) * 4;
-    for (done, comparison) in blocks.iter().enumerate() {
-        if setup.quick && begun.elapsed() + block > QUICK_LIMIT {
-            let left = blocks.len() - done;
-            report.note(format!("{left} of {} blocks did not fit into the time", blocks.len()));
-            break;
-        }
-        let Comparison { of, to, x } = comparison;
-        progress.step(&format!("{of} and {to} with {x} tasks"));
-        paired.block(comparison, |name, x| measure(&runner, name, x))?;
-    }
-    drop(progress);
+    let reserved = if runner.can_count() { SIMULATING } else { Duration::ZERO };
+    let windows = Windows { runner: &runner, metric: COST, of: "tasks", reserved };
+    let paired = windows.measure(&mut report, &plan(setup.quick), with_tasks)?;
     conclude(&mut report, &paired);
+    simulate(&mut report, &runner, setup.quick)?;
     Ok(Outcome { report, failure: None })
 }
 
-fn measure(runner: &Runner, name: &'static str, x: u64) -> anyhow::Result<Measurement> {
-    let ns = runner.ns(&work(name, x)?)?;
-    Ok(Measurement(vec![(COST, "ns", ns)]))
-}
-
 /// The orders of a configuration at a point.
-fn work(name: &str, x: u64) -> anyhow::Result<Work> {
-    let config = CONFIGS.iter().find(|(config, _)| *config == name);
-    let &(name, work) = config.with_context(|| format!("no configuration {name}"))?;
+fn with_tasks(name: &str, x: u64) -> anyhow::Result<Work> {
     let tasks = if name == FLAT_FEW { 8 } else { x };
-    Ok(Work { tasks: usize::try_from(tasks)?, ..work })
-}
-
-/// Is it part of this build?
-fn is_built_in(name: &str) -> bool {
-    cfg!(feature = "peers") || !name.contains("mimalloc")
+    Ok(Work { tasks: usize::try_from(tasks)?, ..work(&CONFIGS, name)? })
 }
 
 fn describe(report: &mut Report, setup: &Setup, ms: u64) -> anyhow::Result<()> {
@@ -214,19 +183,10 @@ fn simulate(report: &mut Report, runner: &Runner, quick: bool) -> anyhow::Result
             .note("valgrind is not installed, so no cache was simulated: apt-get install valgrind");
         return Ok(());
     }
-    for name in ["stingy", "mimalloc", "system", "bounded-mimalloc"] {
-        if !is_built_in(name) {
-            continue;
-        }
-        match runner.misses(&work(name, MANY)?, rounds) {
-            Ok(misses) => counted.add(name, MANY, misses),
-            Err(error) => {
-                runner.check()?;
-                report.note(format!("{name} was not simulated: {error:#}"));
-            }
-        }
-    }
-    counted.report(report);
+    let names = ["stingy", "mimalloc", "bounded-mimalloc", "system"];
+    let mut wanted = names.map(|name| (name, MANY)).to_vec();
+    wanted.retain(|(name, _)| is_built_in(name));
+    counted.all(report, runner, &wanted, |name, x| runner.misses(&with_tasks(name, x)?, rounds))?;
     for to in ["mimalloc", "system", "bounded-mimalloc"] {
         let id = format!("l2_misses_stingy_vs_{}_4000", to.replace('-', "_"));
         counted.ratio(report, &id, ("stingy", to), &[MANY]);

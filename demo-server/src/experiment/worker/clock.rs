@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Answer;
 
 /// Of the measured time, spent on warming up beforehand.
-const WARM_UP: f64 = 0.2;
+pub(in super::super) const WARM_UP: f64 = 0.2;
 /// The first round has page faults that no later one has.
 const ROUNDS_TO_WARM_UP: u64 = 2;
 

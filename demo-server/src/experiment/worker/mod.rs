@@ -33,6 +33,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
+pub(super) use clock::WARM_UP;
 pub(super) use heap::mimalloc_version;
 pub(super) use pair::BURST;
 pub(super) use remote::SIZE as REMOTE_SIZE;
