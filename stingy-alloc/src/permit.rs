@@ -13,7 +13,7 @@ use crate::map::{MAX_ALLOCS, SiteId, StageId};
 use crate::object::Object;
 use crate::site::Site;
 use crate::slot::Slot;
-use crate::stage::Stage;
+use crate::stage::{Need, Stage};
 use crate::unit::{Pool, Unit};
 
 /// A permit allocates without fail for [`granted`](Self::granted) tasks of one stage.
@@ -127,15 +127,14 @@ impl<'s> Permit<'s> {
     /// Cannot fail for as many objects as the map lists for the stage, times the tasks granted.
     #[inline]
     pub fn alloc(&self, site: SiteId) -> Result<Slot, PermitError> {
-        let at = self.need_of(site)?;
-        let (used, all) = (&self.used[at], self.reserved(at));
-        if used.get() == all {
+        let (used, need) = self.account(site)?;
+        if used.get() == self.granted as u32 * need.count {
             return Err(self.spent(site));
         }
         used.set(used.get() + 1);
         let unit = self.home.unit;
-        let pool = unit.pool(site.0);
-        let place = unit.take(unit.list(site.0), pool.mark.get());
+        let pool = need.site_in(unit);
+        let place = unit.take(need.list_in(unit), pool.mark.get());
         // SAFETY: just taken, and its bytes are mapped and initialised for as long as it is out.
         Ok(unsafe { Slot::in_slab(unit.at(place), pool.size.get() as usize) })
     }
@@ -145,7 +144,7 @@ impl<'s> Permit<'s> {
     /// used; unless the map says `guard=off`, which makes it an error.
     #[inline]
     pub fn alloc_len(&self, site: SiteId, len: usize) -> Result<Slot, PermitError> {
-        self.need_of(site)?;
+        self.account(site)?;
         let pool = self.home.unit.pool(site.0);
         if len <= pool.size.get() as usize {
             return self.alloc(site);
@@ -175,26 +174,21 @@ impl<'s> Permit<'s> {
         if site.unit() != unit {
             return Err(self.refuse(PermitError::OtherSlab { site: id }));
         }
-        let at = self.need_of(id)?;
-        let (mark, list) = (unit.pool(id.0).mark.get(), unit.list(id.0));
-        let all = self.reserved(at);
-        let left = Cell::new(all - self.used[at].replace(all));
-        Ok(Lane { used: &self.used[at], left, mark, list, unit, of: PhantomData })
+        let (used, need) = self.account(id)?;
+        let (mark, list) = (need.site_in(unit).mark.get(), need.list_in(unit));
+        let all = self.granted as u32 * need.count;
+        let left = Cell::new(all - used.replace(all));
+        Ok(Lane { used, left, mark, list, unit, of: PhantomData })
     }
 
-    /// The place of a site among the needs of the stage.
+    /// Objects used of a site of the stage, and what a task needs of it.
     #[inline]
-    fn need_of(&self, site: SiteId) -> Result<usize, PermitError> {
-        let needs = self.table.needs();
-        let at = needs.iter().zip(0..MAX_ALLOCS).find(|(need, _)| need.site() == site.0);
-        let not_in_stage = || self.refuse(PermitError::NotInStage { stage: self.stage, site });
-        at.map(|(_, at)| at).ok_or_else(not_in_stage)
-    }
-
-    /// Objects that were reserved of a need.
-    #[inline]
-    fn reserved(&self, at: usize) -> u32 {
-        self.table.needs().get(at).map_or(0, |need| self.granted as u32 * need.count)
+    fn account(&self, site: SiteId) -> Result<(&Cell<u32>, &'s Need), PermitError> {
+        let same = |(_, need): &(&Cell<u32>, &Need)| need.site() == site.0;
+        match self.used.iter().zip(self.table.needs()).find(same) {
+            Some(account) => Ok(account),
+            None => Err(self.refuse(PermitError::NotInStage { stage: self.stage, site })),
+        }
     }
 
     #[inline]
@@ -216,8 +210,7 @@ impl<'s> Permit<'s> {
             return None;
         }
         used.set(used.get() + 1);
-        let list = if need.of_region == 0 { pool } else { self.home.region(need) };
-        Some(unit.at(unit.take(list, pool.mark.get())))
+        Some(unit.at(unit.take(need.list_in(unit), pool.mark.get())))
     }
 
     /// An object of `site`, if it has `size` bytes and one is left.

@@ -57,6 +57,12 @@ impl Need {
         self.of_region > 0 && other.of_region > 0 && self.list == other.list
     }
 
+    /// The pool that has the free list.
+    #[inline]
+    pub(crate) fn list_in<'u>(&self, unit: Unit) -> &'u Pool {
+        if self.of_region == 0 { self.site_in(unit) } else { self.region_in(unit) }
+    }
+
     /// The site.
     #[inline]
     pub(crate) fn site(&self) -> u16 {
@@ -70,7 +76,7 @@ const PLAIN: usize = 4;
 /// One stage.
 ///
 /// # Invariants
-/// 1. `plain` is at most `PLAIN`.
+/// 1. `plain` is at most `PLAIN`, and `needs` at most `MAX_ALLOCS`.
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -117,7 +123,7 @@ impl Stage {
     #[inline]
     pub(crate) fn plain(&self) -> &[Need] {
         let plain = usize::from(self.plain.get());
-        // SAFETY: as (1) says; with it the compiler writes the loops over these out.
+        // SAFETY: by (1); with it the compiler writes the loops over these out.
         unsafe { std::hint::assert_unchecked(plain <= PLAIN) };
         &self.table[..plain]
     }
@@ -143,7 +149,10 @@ impl Stage {
 
     #[inline]
     pub(crate) fn needs(&self) -> &[Need] {
-        self.table.split_at_checked(usize::from(self.needs.get())).map_or(&[], |(needs, _)| needs)
+        let needs = usize::from(self.needs.get());
+        // SAFETY: by (1).
+        unsafe { std::hint::assert_unchecked(needs <= MAX_ALLOCS) };
+        &self.table[..needs]
     }
 }
 

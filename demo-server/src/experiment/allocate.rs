@@ -183,8 +183,7 @@ fn count(report: &mut Report, runner: &Runner, sizes: &[u64]) -> anyhow::Result<
     ratios_of_counts(report, &counted, sizes);
     report.note(format!(
         "instructions: of a pair, by callgrind, {} bursts less {}, the same every time, so that low and high are the median; a ratio \
-         without a size is the largest of those of the sizes; an object of mimalloc, or of global, has a reference to its allocator beside \
-         it, and storing that is part of their counts",
+         without a size is the largest of those of the sizes",
         ROUNDS[1], ROUNDS[0]
     ));
     Ok(())

@@ -50,3 +50,38 @@ unsafe impl<G: GlobalAlloc> Allocator for Heap<'_, G> {
         }
     }
 }
+
+/// The same for an allocator without state, such as `System` or mimalloc's: a handle that takes no bytes.
+///
+/// ```
+/// use std::alloc::System;
+/// use stingy_alloc::adapt::Stateless;
+///
+/// let number = allocator_api2::boxed::Box::new_in(7, Stateless::new(System));
+/// assert_eq!((*number, size_of_val(&number)), (7, size_of::<usize>()));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Stateless<G>(G);
+
+impl<G> Stateless<G> {
+    /// A handle. Refused by the compiler if the allocator takes bytes itself: use [`Heap`] then.
+    pub const fn new(allocator: G) -> Self {
+        const { assert!(size_of::<G>() == 0, "this allocator has state: use Heap") };
+        Self(allocator)
+    }
+}
+
+// SAFETY: an allocator of no bytes has its blocks and all that it knows elsewhere, so it makes no difference
+// where it is, nor which of its values is asked.
+unsafe impl<G: GlobalAlloc> Allocator for Stateless<G> {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        Heap(&self.0).allocate(layout)
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { Heap(&self.0).deallocate(block, layout) };
+    }
+}

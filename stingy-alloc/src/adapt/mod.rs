@@ -14,6 +14,6 @@ mod scope;
 
 pub use at::At;
 pub use global::Global;
-pub use heap::Heap;
+pub use heap::{Heap, Stateless};
 pub(crate) use scope::leave;
 pub use scope::outside;

@@ -90,7 +90,7 @@ mod peers {
 
     use allocator_api2::boxed::Box;
     use allocator_api2::vec::Vec;
-    use stingy_alloc::adapt;
+    use stingy_alloc::adapt::{self, Stateless};
 
     use super::{Blob, Heap, LINE, Line};
 
@@ -101,63 +101,50 @@ mod peers {
     /// The system's allocator through the same door as the other two.
     pub(in super::super) type SystemToo = Any<std::alloc::System>;
 
-    static MIMALLOC: mimalloc::MiMalloc = mimalloc::MiMalloc;
-    static SYSTEM: std::alloc::System = std::alloc::System;
-    static GLOBAL: adapt::Global<std::alloc::System> = adapt::Global(std::alloc::System);
-
-    /// An allocator of which there is one.
+    /// An allocator without state, of which any value is as good as another.
     pub(in super::super) trait Only:
         GlobalAlloc + Send + Sync + Sized + 'static
     {
-        fn only() -> &'static Self;
+        const ONLY: Stateless<Self>;
     }
 
     impl Only for mimalloc::MiMalloc {
-        #[inline]
-        fn only() -> &'static Self {
-            &MIMALLOC
-        }
+        const ONLY: Stateless<Self> = Stateless::new(Self);
     }
 
     impl Only for std::alloc::System {
-        #[inline]
-        fn only() -> &'static Self {
-            &SYSTEM
-        }
+        const ONLY: Stateless<Self> = Stateless::new(Self);
     }
 
     impl Only for adapt::Global<std::alloc::System> {
-        #[inline]
-        fn only() -> &'static Self {
-            &GLOBAL
-        }
+        const ONLY: Stateless<Self> = Stateless::new(Self(std::alloc::System));
     }
 
     /// Boxes of a global allocator that is not this program's.
     pub(in super::super) struct Any<G>(PhantomData<G>);
 
     impl<G: Only> Heap for Any<G> {
-        type Lines = Box<[Line], adapt::Heap<'static, G>>;
-        type Bytes = Box<[u8], adapt::Heap<'static, G>>;
-        type Boxed<const REST: usize> = Box<Blob<REST>, adapt::Heap<'static, G>>;
+        type Lines = Box<[Line], Stateless<G>>;
+        type Bytes = Box<[u8], Stateless<G>>;
+        type Boxed<const REST: usize> = Box<Blob<REST>, Stateless<G>>;
 
         #[inline]
         fn lines(bytes: usize, word: u64) -> Self::Lines {
-            let mut lines = Vec::with_capacity_in(bytes / LINE, adapt::Heap(G::only()));
+            let mut lines = Vec::with_capacity_in(bytes / LINE, G::ONLY);
             lines.resize(bytes / LINE, Line::new(word));
             lines.into_boxed_slice()
         }
 
         #[inline]
         fn bytes(bytes: usize, byte: u8) -> Self::Bytes {
-            let mut all = Vec::with_capacity_in(bytes, adapt::Heap(G::only()));
+            let mut all = Vec::with_capacity_in(bytes, G::ONLY);
             all.resize(bytes, byte);
             all.into_boxed_slice()
         }
 
         #[inline]
         fn boxed<const REST: usize>(word: u64) -> Self::Boxed<REST> {
-            Box::new_in(Blob::new(word), adapt::Heap(G::only()))
+            Box::new_in(Blob::new(word), G::ONLY)
         }
     }
 }
