@@ -168,9 +168,10 @@ impl Slab {
         let home = self.home();
         let table = home.stages.get(usize::from(stage.0)).unwrap_or(&NONE.0);
         let (plain, unit) = (table.plain(), home.unit);
-        let there = |need: &Need| need.site_in(unit).free.get() as usize;
-        let mut granted = plain.iter().fold(wanted, |n, need| n.min(there(need)));
-        if plain.is_empty() || granted < wanted || home.claim.is_made() {
+        // What is granted in full does not depend on how much is there, so the next steps need not wait.
+        let full = |need: &Need| need.site_in(unit).free.get() as usize >= wanted;
+        let mut granted = wanted;
+        if plain.is_empty() || !plain.iter().all(full) || home.claim.is_made() {
             granted = self.admit_any(stage, table, wanted);
         } else {
             plain.iter().for_each(|need| need.site_in(unit).charge(granted as u32));
