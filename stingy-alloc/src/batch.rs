@@ -30,7 +30,7 @@ impl sealed::Release for Slot {
 
 impl<T> sealed::Release for Object<T> {
     fn release(self) -> Option<NonNull<u8>> {
-        self.is_slab().then(|| self.into_memory())
+        Object::is_slab(&self).then(|| Object::into_memory(self))
     }
 }
 

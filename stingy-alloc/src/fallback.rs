@@ -26,7 +26,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the reports.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: &'static [Self] = &[
         Self::SizeGuard,
         Self::Align,
         Self::NoStage,
@@ -61,6 +61,7 @@ impl std::fmt::Display for Reason {
 /// What happens when something that was asked of the slab has to come from the system allocator: what the
 /// map did not foresee and the high slab has no room for. What a program allocates beside the slab is its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Seal {
     /// It is served.
     #[default]

@@ -38,6 +38,7 @@ pub struct Geometry {
 
 /// Why no cache geometry could be had.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum GeometryError {
     /// No unified or data cache of level 2 is described there.
     #[error("{}: no level 2 cache is described; pass Geometry::new(size, ways, line)", .0.display())]

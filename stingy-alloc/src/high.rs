@@ -44,7 +44,8 @@ impl High {
         let layout = Layout::from_size_align(len.max(1), LINE).ok()?;
         let object = self.blocks.borrow_mut().allocate(layout)?;
         let place = self.unit.place(object.addr().get());
-        self.unit.entry(place).store(HIGH_OBJECT, Ordering::Relaxed);
+        // SAFETY: the block lies in the high slab, and starts on a line.
+        unsafe { self.unit.entry(place) }.store(HIGH_OBJECT, Ordering::Relaxed);
         self.live.set(self.live.get() + 1);
         Some(object)
     }
@@ -55,9 +56,12 @@ impl High {
     /// `place` is that of an object of [`alloc`](Self::alloc), which is not used any more.
     pub(crate) unsafe fn give(&self, place: u32) {
         self.live.set(self.live.get() - 1);
-        self.unit.entry(place).store(0, Ordering::Relaxed);
+        // SAFETY: of an object of the high slab.
+        unsafe { self.unit.entry(place) }.store(0, Ordering::Relaxed);
+        // SAFETY: the same.
+        let object = unsafe { self.unit.at(place) };
         // SAFETY: allocated by these blocks, with this alignment; as promised nobody uses it.
-        unsafe { self.blocks.borrow_mut().deallocate(self.unit.at(place), LINE) };
+        unsafe { self.blocks.borrow_mut().deallocate(object, LINE) };
     }
 
     /// Objects that are out.

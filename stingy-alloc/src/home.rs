@@ -157,12 +157,17 @@ impl Home {
         known.then(|| Need::of(section, &[(site, 1)], site, 1))
     }
 
-    /// One object of a need that was charged for one.
-    pub(crate) fn pop(&self, need: &Need) -> Slot {
+    /// One object of a need.
+    ///
+    /// # Safety
+    /// It is one of this home, and was charged for an object that is not taken yet.
+    pub(crate) unsafe fn pop(&self, need: &Need) -> Slot {
         let (unit, pool) = (self.unit, self.site(need));
-        let place = unit.take(unit.list(need.site()), pool.mark.get());
-        // SAFETY: just taken, and its bytes are mapped and initialised for as long as it is out.
-        unsafe { Slot::in_slab(unit.at(place), pool.size.get() as usize) }
+        // SAFETY: reserved, as promised; and what was just taken is mapped for as long as it is out.
+        unsafe {
+            let place = unit.take(need.list_in(unit), pool.mark.get());
+            Slot::in_slab(unit.at(place), pool.size.get() as usize)
+        }
     }
 
     /// `len` bytes for an object of a site that has fewer.
@@ -248,7 +253,8 @@ impl Home {
         match self.unit.lies(place) {
             // SAFETY: as promised, and it is of the high slab.
             Lies::High => unsafe { self.high.give(place) },
-            _ => self.unit.give(place),
+            // SAFETY: as promised, and it is a slot.
+            _ => unsafe { self.unit.give(place) },
         }
     }
 
@@ -356,7 +362,8 @@ fn open(unit: Unit, section: &Section) -> Links {
             unit.open_region(index, spec.slots);
             unit.region(index)
         });
-        unit.fill(list, first, step, spec.slots);
+        // SAFETY: those of the region, which the check of the map has within the cache slab.
+        unsafe { unit.fill(list, first, step, spec.slots) };
         (first, step, spec.slots)
     });
     Links::new(slots)
@@ -377,7 +384,8 @@ pub(crate) unsafe fn free(object: NonNull<u8>) -> bool {
         let start = unsafe { NonNull::new_unchecked(here) };
         // SAFETY: the object is out, so its unit is mapped.
         let unit = unsafe { Unit::new(start) };
-        if unit.give_own(unit::place(offset)) {
+        // SAFETY: as promised.
+        if unsafe { unit.give_own(unit::place(offset)) } {
             return true;
         }
     }

@@ -33,6 +33,7 @@ unsafe impl<T: Send> Send for Object<T> {}
 // SAFETY: a shared object only gives out shared values.
 unsafe impl<T: Sync> Sync for Object<T> {}
 
+/// Like those of `Box`, these are called as `Object::into_inner(object)`, so that they hide nothing of `T`.
 impl<T> Object<T> {
     /// # Safety
     /// As (1) says.
@@ -43,9 +44,9 @@ impl<T> Object<T> {
 
     /// Ends the value; its memory is the caller's to give back. It goes back at once if the value's drop
     /// panics.
-    pub(crate) fn into_memory(self) -> NonNull<u8> {
-        let pointer = self.0;
-        mem::forget(self);
+    pub(crate) fn into_memory(this: Self) -> NonNull<u8> {
+        let pointer = this.0;
+        mem::forget(this);
         let memory = Memory(pointer);
         // SAFETY: by (1), and the object is forgotten.
         unsafe { pointer.drop_in_place() };
@@ -54,9 +55,9 @@ impl<T> Object<T> {
     }
 
     /// The value; its slot goes back.
-    pub fn into_inner(self) -> T {
-        let pointer = self.0;
-        mem::forget(self);
+    pub fn into_inner(this: Self) -> T {
+        let pointer = this.0;
+        mem::forget(this);
         // SAFETY: by (1), and the object is forgotten, so that this is the only value.
         let value = unsafe { pointer.read() };
         drop(Memory(pointer));
@@ -64,17 +65,17 @@ impl<T> Object<T> {
     }
 
     /// Whether it lies in a slab.
-    pub fn is_slab(&self) -> bool {
-        crate::arena::contains(self.0.addr().get())
+    pub fn is_slab(this: &Self) -> bool {
+        crate::arena::contains(this.0.addr().get())
     }
 }
 
 impl<T> Object<MaybeUninit<T>> {
     /// Gives it a value.
     #[inline]
-    pub fn write(self, value: T) -> Object<T> {
-        let pointer = self.0.cast::<T>();
-        mem::forget(self);
+    pub fn write(this: Self, value: T) -> Object<T> {
+        let pointer = this.0.cast::<T>();
+        mem::forget(this);
         // SAFETY: by (1) good for a `T`, and ours.
         unsafe { pointer.write(value) };
         Object(pointer)
@@ -85,9 +86,9 @@ impl<T> Object<MaybeUninit<T>> {
     /// # Safety
     /// It has.
     #[inline]
-    pub unsafe fn assume_init(self) -> Object<T> {
-        let pointer = self.0.cast::<T>();
-        mem::forget(self);
+    pub unsafe fn assume_init(this: Self) -> Object<T> {
+        let pointer = this.0.cast::<T>();
+        mem::forget(this);
         Object(pointer)
     }
 }

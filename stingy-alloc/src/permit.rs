@@ -134,7 +134,8 @@ impl<'s> Permit<'s> {
         used.set(used.get() + 1);
         let unit = self.home.unit;
         let pool = need.site_in(unit);
-        let place = unit.take(need.list_in(unit), pool.mark.get());
+        // SAFETY: reserved, and counted as used.
+        let place = unsafe { unit.take(need.list_in(unit), pool.mark.get()) };
         // SAFETY: just taken, and its bytes are mapped and initialised for as long as it is out.
         Ok(unsafe { Slot::in_slab(unit.at(place), pool.size.get() as usize) })
     }
@@ -210,7 +211,8 @@ impl<'s> Permit<'s> {
             return None;
         }
         used.set(used.get() + 1);
-        Some(unit.at(unit.take(need.list_in(unit), pool.mark.get())))
+        // SAFETY: reserved, and counted as used; the place of a slot is one.
+        Some(unsafe { unit.at(unit.take(need.list_in(unit), pool.mark.get())) })
     }
 
     /// An object of `site`, if it has `size` bytes and one is left.
@@ -240,8 +242,11 @@ impl<'s> Permit<'s> {
 }
 
 /// Takes a slot if one is left.
+///
+/// # Safety
+/// What is left was reserved for the caller, of that list and mark of that unit.
 #[inline]
-fn pop(unit: Unit, list: &Pool, mark: u32, left: &Cell<u32>) -> Option<u32> {
+unsafe fn pop(unit: Unit, list: &Pool, mark: u32, left: &Cell<u32>) -> Option<u32> {
     // Written first: one instruction that subtracts and tells.
     let (less, none) = left.get().overflowing_sub(1);
     left.set(less);
@@ -249,7 +254,8 @@ fn pop(unit: Unit, list: &Pool, mark: u32, left: &Cell<u32>) -> Option<u32> {
         left.set(0);
         return None;
     }
-    Some(unit.take(list, mark))
+    // SAFETY: one was left.
+    Some(unsafe { unit.take(list, mark) })
 }
 
 impl Drop for Permit<'_> {
@@ -324,7 +330,8 @@ impl<T> Lane<'_, T> {
     /// An object without a value, as `malloc` gives it; `None` if none is left.
     #[inline]
     pub fn take(&self) -> Option<Object<MaybeUninit<T>>> {
-        let place = pop(self.unit, self.list, self.mark, &self.left)?;
+        // SAFETY: what is left is this lane's.
+        let place = unsafe { pop(self.unit, self.list, self.mark, &self.left) }?;
         // SAFETY: just taken, and by (1) good for a `T`.
         Some(unsafe { Object::from_raw(self.unit.at(place).cast()) })
     }

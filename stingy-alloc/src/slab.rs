@@ -72,6 +72,7 @@ impl fmt::Debug for Options {
 
 /// Why there is no slab.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SlabError {
     /// The cache is unknown.
     #[error(transparent)]
@@ -249,7 +250,8 @@ impl Slab {
             return None;
         }
         home.charge(&need, 1);
-        Some(home.pop(&need))
+        // SAFETY: just charged.
+        Some(unsafe { home.pop(&need) })
     }
 
     /// An object of `site` from the high slab, or from the system allocator when that is full, so that

@@ -6,6 +6,7 @@ use crate::map::{SiteId, SiteSpec};
 
 /// The counters of one site.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SiteStats {
     /// The site.
     pub id: SiteId,
@@ -57,6 +58,7 @@ impl SiteStats {
 /// The counters of a slab, read at one moment. `Display` writes them as a table, whose last line has totals,
 /// but for `high`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// One a site, in the order of the map.
     pub sites: Vec<SiteStats>,
@@ -114,7 +116,7 @@ impl std::fmt::Display for Stats {
         }
         write!(f, "remote_frees {}", self.remote_frees)?;
         write!(f, "  high {}", self.high)?;
-        for reason in Reason::ALL {
+        for &reason in Reason::ALL {
             write!(f, "  {reason} {}", self.fallback(reason))?;
         }
         writeln!(f)

@@ -185,8 +185,11 @@ impl Unit {
     }
 
     /// The address of a place.
+    ///
+    /// # Safety
+    /// It is one: of 20 bits.
     #[inline]
-    pub(crate) fn at(self, place: u32) -> NonNull<u8> {
+    pub(crate) unsafe fn at(self, place: u32) -> NonNull<u8> {
         debug_assert!(place <= PLACE_MASK);
         // SAFETY: a place lies within the stride, which is one reservation.
         unsafe { self.0.add(place as usize * PLACE) }
@@ -234,21 +237,26 @@ impl Unit {
     }
 
     /// The entry of a place in the slabs.
+    ///
+    /// # Safety
+    /// A line of the cache slab or of the high slab starts there.
     #[inline]
-    pub(crate) fn entry<'u>(self, place: u32) -> &'u AtomicU32 {
+    pub(crate) unsafe fn entry<'u>(self, place: u32) -> &'u AtomicU32 {
         debug_assert!(
             place.is_multiple_of(4)
                 && (TOP - LARGEST_SLAB..END).contains(&(place as usize * PLACE))
         );
-        // SAFETY: within the entries of (1), as all places are that come from free lists and objects,
-        // aligned, and of a type that takes any bit pattern and any number of references.
+        // SAFETY: within the entries of (1), as promised, aligned, and of a type that takes any bit pattern and any number of references.
         unsafe { self.0.add(ENTRY_0 + place as usize).cast().as_ref() }
     }
 
-    /// Takes the first slot of a free list for the site of that mark, which has reserved one; returns
-    /// its place.
+    /// Takes the first slot of a free list for the site of that mark; returns its place.
+    ///
+    /// # Safety
+    /// They are a list and a mark of this unit, and the caller has reserved a slot of both, so that by the
+    /// equation of [`Pool`] the list is not empty.
     #[inline]
-    pub(crate) fn take(self, list: &Pool, mark: u32) -> u32 {
+    pub(crate) unsafe fn take(self, list: &Pool, mark: u32) -> u32 {
         if cfg!(debug_assertions) {
             let site = self.pool((mark >> SITE_SHIFT) as u16);
             site.check(-1, 1);
@@ -257,17 +265,22 @@ impl Unit {
             }
         }
         let place = list.head.get();
-        let entry = self.entry(place);
+        // SAFETY: of a slot, as the list is not empty.
+        let entry = unsafe { self.entry(place) };
         list.head.set(entry.load(Ordering::Relaxed));
         entry.store(mark, Ordering::Relaxed);
         place
     }
 
     /// Takes a live slot back, if the place is one of a site with a region of its own: the short way.
+    ///
+    /// # Safety
+    /// An object that is out starts there, and the caller gives it up.
     #[inline]
     #[must_use]
-    pub(crate) fn give_own(self, place: u32) -> bool {
-        let entry = self.entry(place);
+    pub(crate) unsafe fn give_own(self, place: u32) -> bool {
+        // SAFETY: as promised.
+        let entry = unsafe { self.entry(place) };
         let mark = entry.load(Ordering::Relaxed);
         if mark & OWN == 0 {
             return false;
@@ -283,8 +296,12 @@ impl Unit {
     }
 
     /// Takes a live slot back.
-    pub(crate) fn give(self, place: u32) {
-        let entry = self.entry(place);
+    ///
+    /// # Safety
+    /// A slot that is out starts there, and the caller gives it up.
+    pub(crate) unsafe fn give(self, place: u32) {
+        // SAFETY: as promised.
+        let entry = unsafe { self.entry(place) };
         let mark = entry.load(Ordering::Relaxed);
         debug_assert!(mark & (OWN | SHARED) != 0, "nothing that is out lies at place {place}");
         let site = (mark >> SITE_SHIFT) as u16;
@@ -305,7 +322,8 @@ impl Unit {
         {
             return Lies::Nothing;
         }
-        let mark = self.entry(place).load(Ordering::Relaxed);
+        // SAFETY: of a line of one of the two, as was just seen.
+        let mark = unsafe { self.entry(place) }.load(Ordering::Relaxed);
         match mark & (OWN | SHARED) {
             0 => Lies::Nothing,
             _ if bytes < TOP => Lies::Slot((mark >> SITE_SHIFT) as u16),
@@ -334,10 +352,14 @@ impl Unit {
     }
 
     /// Puts slots into the free list of a pool, the lowest first.
-    pub(crate) fn fill(self, list: &Pool, first: u32, step: u32, slots: u32) {
+    ///
+    /// # Safety
+    /// They are slots of the cache slab, in no list, and nobody has them.
+    pub(crate) unsafe fn fill(self, list: &Pool, first: u32, step: u32, slots: u32) {
         for nth in (0..slots).rev() {
             let place = first + nth * step;
-            self.entry(place).store(list.head.get(), Ordering::Relaxed);
+            // SAFETY: as promised.
+            unsafe { self.entry(place) }.store(list.head.get(), Ordering::Relaxed);
             list.head.set(place);
         }
     }

@@ -29,7 +29,10 @@ pub(super) unsafe fn free(object: *mut u8) {
         let unit = unsafe { Unit::new(start) };
         let place = unit::place(offset);
         // What is free is nobody's own, and what is on its way home has a place in its entry.
-        if is_at_rest(unit, place) && unit.give_own(place) {
+        // SAFETY: a line of the cache slab.
+        let at_rest = unsafe { is_at_rest(unit, place) };
+        // SAFETY: if it is of a site it is out, and the caller gives it up.
+        if at_rest && unsafe { unit.give_own(place) } {
             return;
         }
     }
@@ -38,15 +41,22 @@ pub(super) unsafe fn free(object: *mut u8) {
 }
 
 /// Whether the entry of a place has no place in it, as those of objects that are out.
+///
+/// # Safety
+/// A line of the cache slab or of the high slab starts there.
 #[inline]
-fn is_at_rest(unit: Unit, place: u32) -> bool {
-    unit::place_in(unit.entry(place).load(Ordering::Relaxed)) == 0
+unsafe fn is_at_rest(unit: Unit, place: u32) -> bool {
+    // SAFETY: as promised.
+    unit::place_in(unsafe { unit.entry(place) }.load(Ordering::Relaxed)) == 0
 }
 
 /// Whether an object starts there that is out, and not on its way home.
 fn is_out(unit: Unit, offset: usize) -> bool {
     let place = unit::place(offset);
-    offset.is_multiple_of(LINE) && unit.lies(place) != Lies::Nothing && is_at_rest(unit, place)
+    offset.is_multiple_of(LINE)
+        && unit.lies(place) != Lies::Nothing
+        // SAFETY: something lies there.
+        && unsafe { is_at_rest(unit, place) }
 }
 
 /// The same for all that is not of this thread's slab, or shares its region.
@@ -79,7 +89,8 @@ unsafe extern "C" fn free_any(object: *mut u8) {
     }
     let place = unit::place(offset);
     // Of two threads that free it at the same time, one finds that it is on its way.
-    let mark = this.unit.entry(place).fetch_or(NOWHERE, Ordering::Relaxed);
+    // SAFETY: something lies there.
+    let mark = unsafe { this.unit.entry(place) }.fetch_or(NOWHERE, Ordering::Relaxed);
     if unit::place_in(mark) != 0 {
         nothing_there(address);
     }

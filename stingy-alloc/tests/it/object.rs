@@ -118,7 +118,7 @@ fn a_value_is_dropped_once_wherever_its_object_ends() {
     let object = put(&slab, "small", counted(&drops));
     thread::spawn(move || drop(object)).join().unwrap();
     assert_eq!((dropped(), slab.live()), (1, 0));
-    let value = put(&slab, "small", counted(&drops)).into_inner();
+    let value = Object::into_inner(put(&slab, "small", counted(&drops)));
     assert_eq!((dropped(), slab.live()), (0, 0), "the value is alive, its slot is free");
     drop(value);
     assert_eq!(dropped(), 1);
@@ -164,13 +164,13 @@ fn values_without_bytes_have_slots_of_their_own() {
     let slab = slab(&map());
     let (a, b) = (put(&slab, "small", ()), put(&slab, "small", ()));
     assert_ne!(std::ptr::from_ref(&*a), std::ptr::from_ref(&*b));
-    assert!(a.is_slab() && slab.live() == 2);
+    assert!(Object::is_slab(&a) && slab.live() == 2);
     drop(a);
-    b.into_inner();
+    Object::into_inner(b);
     assert_eq!(slab.live(), 0);
     let boxed = Object::from(Box::new(()));
-    assert!(!boxed.is_slab());
-    boxed.into_inner();
+    assert!(!Object::is_slab(&boxed));
+    Object::into_inner(boxed);
     let boxed: Object<[TooAligned; 0]> = Box::new([]).into();
     drop(boxed);
 }
@@ -180,9 +180,9 @@ fn a_box_becomes_an_object_where_it_is() {
     let boxed = Box::new([7u64; 9]);
     let place = std::ptr::from_ref(&*boxed);
     let mut object = Object::from(boxed);
-    assert_eq!((std::ptr::from_ref(&*object), object.is_slab()), (place, false));
+    assert_eq!((std::ptr::from_ref(&*object), Object::is_slab(&object)), (place, false));
     object[8] = 8;
-    assert_eq!((object.as_ref()[8], object.into_inner()[0]), (8, 7));
+    assert_eq!((object.as_ref()[8], Object::into_inner(object)[0]), (8, 7));
 }
 
 #[test]
@@ -194,7 +194,10 @@ fn objects_outlive_their_slab() {
     drop(slab);
     assert_eq!(&**text, "still here");
     thread::spawn(move || drop(other)).join().unwrap();
-    assert_eq!((text.into_inner().as_str(), drops.load(Ordering::Relaxed)), ("still here", 1));
+    assert_eq!(
+        (Object::into_inner(text).as_str(), drops.load(Ordering::Relaxed)),
+        ("still here", 1)
+    );
 }
 
 #[test]
@@ -206,12 +209,12 @@ fn an_object_without_a_value_drops_none() {
     let lane = permit.lane(site).unwrap();
     assert_eq!(lane.left(), 3);
     drop(lane.take().unwrap());
-    let full = lane.take().unwrap().write(counted(&drops));
+    let full = Object::write(lane.take().unwrap(), counted(&drops));
     // SAFETY: given a value right before.
     let also = unsafe {
         let mut also = lane.take().unwrap();
         MaybeUninit::write(&mut also, counted(&drops));
-        also.assume_init()
+        Object::assume_init(also)
     };
     assert!(lane.take().is_none() && lane.left() == 0);
     assert_eq!((drops.load(Ordering::Relaxed), slab.live()), (0, 2));

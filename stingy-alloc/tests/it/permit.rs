@@ -194,11 +194,14 @@ fn every_reason_has_its_own_counter() {
     };
     let counters = |slab: &Slab| {
         let stats = slab.stats();
-        Reason::ALL.map(|reason| (reason.name(), stats.fallback(reason))).to_vec()
+        Reason::ALL
+            .iter()
+            .map(|reason| (reason.name(), stats.fallback(*reason)))
+            .collect::<Vec<_>>()
     };
     let expect = |changed: &[(&str, u64)]| {
         let of = |name| changed.iter().find(|(have, _)| *have == name).map_or(0, |(_, n)| *n);
-        Reason::ALL.map(|reason| (reason.name(), of(reason.name()))).to_vec()
+        Reason::ALL.iter().map(|reason| (reason.name(), of(reason.name()))).collect::<Vec<_>>()
     };
     let slab = Slab::new(&map(), options.clone()).unwrap();
     assert_eq!(counters(&slab), expect(&[]), "plain pages were asked for, so none fell back");

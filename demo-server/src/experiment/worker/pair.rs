@@ -71,7 +71,7 @@ fn typed<const REST: usize>(args: &WorkerArgs, clock: Clock) -> anyhow::Result<A
         let lane = permit.lane(site)?;
         // A whole permit always has one; were it an option, its drop would be part of the figure.
         burst(|word| match lane.take() {
-            Some(object) => object.write(Blob::<REST>::new(word)),
+            Some(object) => Object::write(object, Blob::<REST>::new(word)),
             None => Object::from(Box::new(Blob::new(word))),
         });
         Ok(())

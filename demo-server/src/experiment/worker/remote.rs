@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use std::{hint, iter, mem, thread};
 
 use anyhow::{Context, bail, ensure};
-use stingy_alloc::{StageId, free_all};
+use stingy_alloc::{Object, StageId, free_all};
 
 use super::clock::Clock;
 use super::heap::{Blob, Heap, System};
@@ -41,7 +41,7 @@ pub(super) fn run(args: &WorkerArgs, clock: Clock) -> anyhow::Result<Answer> {
             let fill = |batch: &mut Vec<_>| {
                 let permit = slab.admit(StageId(0), BATCH);
                 let Ok(lane) = permit.lane(site) else { return };
-                batch.extend(iter::from_fn(|| Some(lane.take()?.write(Blob::new(1)))));
+                batch.extend(iter::from_fn(|| Some(Object::write(lane.take()?, Blob::new(1)))));
             };
             pass(args, clock, fill, free)
         }
