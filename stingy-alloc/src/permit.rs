@@ -128,7 +128,7 @@ impl<'s> Permit<'s> {
     #[inline]
     pub fn alloc(&self, site: SiteId) -> Result<Slot, PermitError> {
         let (used, need) = self.account(site)?;
-        if used.get() == self.granted as u32 * need.count {
+        if used.get() == need.of_tasks(self.granted) {
             return Err(self.spent(site));
         }
         used.set(used.get() + 1);
@@ -145,8 +145,8 @@ impl<'s> Permit<'s> {
     /// used; unless the map says `guard=off`, which makes it an error.
     #[inline]
     pub fn alloc_len(&self, site: SiteId, len: usize) -> Result<Slot, PermitError> {
-        self.account(site)?;
-        let pool = self.home.unit.pool(site.0);
+        let (_, need) = self.account(site)?;
+        let pool = need.site_in(self.home.unit);
         if len <= pool.size.get() as usize {
             return self.alloc(site);
         }
@@ -177,7 +177,7 @@ impl<'s> Permit<'s> {
         }
         let (used, need) = self.account(id)?;
         let (mark, list) = (need.site_in(unit).mark.get(), need.list_in(unit));
-        let all = self.granted as u32 * need.count;
+        let all = need.of_tasks(self.granted);
         let left = Cell::new(all - used.replace(all));
         Ok(Lane { used, left, mark, list, unit, of: PhantomData })
     }
@@ -207,7 +207,7 @@ impl<'s> Permit<'s> {
     pub(crate) fn alloc_at(&self, at: usize, size: usize) -> Option<NonNull<u8>> {
         let (need, used) = (self.table.needs().get(at)?, &self.used[at]);
         let (unit, pool) = (self.home.unit, self.home.site(need));
-        if size > pool.size.get() as usize || used.get() == self.granted as u32 * need.count {
+        if size > pool.size.get() as usize || used.get() == need.of_tasks(self.granted) {
             return None;
         }
         used.set(used.get() + 1);
@@ -275,7 +275,7 @@ impl Drop for Permit<'_> {
 #[inline(never)]
 fn refund_any(home: &Home, table: &Stage, granted: usize, used: [u32; MAX_ALLOCS]) {
     for (used, need) in used.into_iter().zip(table.needs()) {
-        home.refund(need, granted as u32 * need.count - used);
+        home.refund(need, need.of_tasks(granted) - used);
     }
 }
 

@@ -197,7 +197,7 @@ impl Slab {
         if granted < wanted || home.claim.is_made() {
             granted = self.look_again(stage, table, wanted);
         }
-        needs.iter().for_each(|need| home.charge(need, granted * need.count));
+        needs.iter().for_each(|need| home.charge(need, need.of_tasks(granted as usize)));
         table.count(granted as usize);
         granted as usize
     }

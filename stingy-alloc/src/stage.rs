@@ -38,6 +38,12 @@ impl Need {
         Self { pool, list, count, of_region }
     }
 
+    /// Objects that so many tasks take, where the pools could grant them.
+    #[inline]
+    pub(crate) fn of_tasks(&self, tasks: usize) -> u32 {
+        tasks as u32 * self.count
+    }
+
     /// The pool of the site.
     #[inline]
     pub(crate) fn site_in<'u>(&self, unit: Unit) -> &'u Pool {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::blocks::{Config, NULL_TOLERANCE, Windows, is_built_in, work};
+use super::blocks::{Config, Windows, is_built_in, work};
 use super::counted::Counted;
 use super::paired::{Comparison, Finding};
 use super::report::{Better, Report};
@@ -90,7 +90,7 @@ pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
     let paired = windows.measure(&mut report, &plan(setup, &sizes), of_size)?;
     paired.rows(&mut report);
     report.ratios.extend(FINDINGS.iter().filter_map(|finding| paired.ratio(finding)));
-    super::note_null(&mut report, NULL_TOLERANCE);
+    super::note_null(&mut report);
     count(&mut report, &runner, &sizes)?;
     Ok(Outcome { report, failure: None })
 }

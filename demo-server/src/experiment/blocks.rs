@@ -7,22 +7,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+use super::QUICK_LIMIT;
 use super::paired::{Comparison, Measurement, Paired};
 use super::progress::Progress;
 use super::report::Report;
 use super::runner::{Runner, Work};
 use super::worker::WARM_UP;
 
-/// A worker of a quick run that is not done by then is ended.
-const QUICK_LIMIT: Duration = Duration::from_secs(57);
 /// Left to the blocks' last worker, should it take longer than all before.
 const SPARE: Duration = Duration::from_secs(3);
 /// What starting a worker adds to its window.
 const OVERHEAD: Duration = Duration::from_millis(120);
-/// A null further from 1 than this says how little the other ratios mean.
-pub(super) const NULL_TOLERANCE: f64 = 0.03;
 
-/// When a run that begins now must be over, if it is a quick one.
+/// When a run that begins now must be over, if it is a quick one: a worker that is not done by then is ended.
 pub(super) fn end(quick: bool) -> Option<Instant> {
     quick.then(|| Instant::now() + QUICK_LIMIT)
 }

@@ -46,6 +46,7 @@ mod wrk;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
@@ -143,11 +144,16 @@ pub fn run(args: &ExperimentArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Says so if two equal configurations differ by more than `tolerance`.
-fn note_null(report: &mut Report, tolerance: f64) {
+/// A quick run is over by then.
+const QUICK_LIMIT: Duration = Duration::from_secs(57);
+/// A null further from 1 than this says how little the other ratios mean.
+const NULL_TOLERANCE: f64 = 0.03;
+
+/// Says so if two equal configurations differ by more than can be.
+fn note_null(report: &mut Report) {
     let null = report.ratios.iter().find(|ratio| ratio.id == "aa_null");
     if let Some(median) = null.map(|ratio| ratio.median)
-        && (median - 1.0).abs() > tolerance
+        && (median - 1.0).abs() > NULL_TOLERANCE
     {
         report.note(format!(
             "two equal configurations differ by a factor of {median:.3}: trust no ratio more finely than that"

@@ -17,7 +17,7 @@ use super::report::{Better, Report};
 use super::scratch::Scratch;
 use super::servers::{H2O, LIGHTTPD, NGINX, NGINX_COPY, Place, Server, free_addresses};
 use super::window::{Bench, LATENCY_P99, Load, PER_CPU_SECOND};
-use super::{Outcome, Setup};
+use super::{Outcome, QUICK_LIMIT, Setup};
 
 const OURS: &str = "ours";
 const AGAIN: &str = "ours-again";
@@ -68,14 +68,10 @@ const NEEDED: usize = 2;
 /// The file's size.
 const BYTES: usize = 1024;
 const FILE: &str = "1k.txt";
-/// A quick run begins no block that would end later than this.
-const QUICK_LIMIT: Duration = Duration::from_secs(57);
 /// What starting wrk, settling and sampling add to a window.
 const OVERHEAD: Duration = Duration::from_millis(60);
 /// Servers not under load that take more of a CPU than this have disturbed the others.
 const DISTURBING: f64 = 0.01;
-/// A null further from 1 than this says how little the other ratios mean.
-const NULL_TOLERANCE: f64 = 0.03;
 /// Servers that wait for their CPU for more than this part of the time were not alone on it.
 const CROWDED: f64 = 0.03;
 /// A server below this share of its CPU waited for the load.
@@ -271,15 +267,7 @@ fn conclude(report: &mut Report, paired: &Paired, bench: &Bench) {
             share * 100.0
         ));
     }
-    if let Some(null) = report.ratios.iter().find(|ratio| ratio.id == "aa_null")
-        && (null.median - 1.0).abs() > NULL_TOLERANCE
-    {
-        let note = format!(
-            "two equal servers differ by a factor of {:.3}: trust no ratio more finely than that",
-            null.median
-        );
-        report.note(note);
-    }
+    super::note_null(report);
     let crowded = bench.waited.0 / bench.waited.1.max(f64::MIN_POSITIVE);
     if crowded > CROWDED {
         report.note(format!(

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::blocks::{Config, NULL_TOLERANCE, Windows, is_built_in, work};
+use super::blocks::{Config, Windows, is_built_in, work};
 use super::counted::Counted;
 use super::paired::{Comparison, Finding, Paired};
 use super::report::{Better, Report};
@@ -207,5 +207,5 @@ fn conclude(report: &mut Report, paired: &Paired) {
     }
     let findings = CLAIMS.iter().chain(&CONTROLS);
     report.ratios.extend(findings.filter_map(|finding| paired.ratio(finding)));
-    super::note_null(report, NULL_TOLERANCE);
+    super::note_null(report);
 }
