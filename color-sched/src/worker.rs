@@ -160,9 +160,46 @@ impl<E: Send, S: Send> Core<E, S> {
         if self.is_over {
             return Ok(Turn::Over);
         }
+        let wait = self.begin_turn(program, scheduler, stealer, may_wait);
+        let polled = self.poll(program, wait);
+        self.end_turn(program, scheduler, wait, polled)
+    }
+
+    /// The part of a turn before the driver is polled: says how long the poll may wait.
+    pub(crate) fn begin_turn<P, T>(
+        &mut self,
+        program: &mut P,
+        scheduler: &mut impl Scheduler,
+        stealer: &mut T,
+        may_wait: bool,
+    ) -> Wait
+    where
+        P: Driver<Event = E, State = S> + Handler<Event = E, State = S>,
+        T: Stealer,
+    {
         self.start(program, stealer);
-        let wait = self.before_poll(program, scheduler, stealer, may_wait);
-        let polled = program.poll(&mut Local::new(&mut self.desk, Origin::Driver), wait);
+        self.before_poll(program, scheduler, stealer, may_wait)
+    }
+
+    /// Polls the driver.
+    pub(crate) fn poll<P>(&mut self, program: &mut P, wait: Wait) -> io::Result<usize>
+    where
+        P: Driver<Event = E, State = S>,
+    {
+        program.poll(&mut Local::new(&mut self.desk, Origin::Driver), wait)
+    }
+
+    /// The part of a turn after the poll: everything runs here.
+    pub(crate) fn end_turn<P>(
+        &mut self,
+        program: &mut P,
+        scheduler: &mut impl Scheduler,
+        wait: Wait,
+        polled: io::Result<usize>,
+    ) -> io::Result<Turn>
+    where
+        P: Admission + Handler<Event = E, State = S>,
+    {
         self.after_poll(wait);
         if let Err(error) = polled {
             self.fail(program);
