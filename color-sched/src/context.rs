@@ -2,8 +2,7 @@
 
 use crate::desk::{Desk, Origin};
 use crate::driver::EventSink;
-use crate::event::{Color, CoreId, Nanos, StageId};
-use crate::record::Head;
+use crate::event::{Color, CoreId, Nanos, Slot, StageId, Target};
 use crate::timer::TimerKey;
 
 /// A timer of a color; names no other timer, ever after.
@@ -61,8 +60,8 @@ impl<E: Send, S: Send> EventSink<E, S> for Local<'_, E, S> {
     }
 
     #[inline]
-    fn post(&mut self, color: Color, stage: StageId, event: E) -> Result<(), E> {
-        self.desk.post(self.origin, color, stage, event)
+    fn post(&mut self, color: Color, target: impl Into<Target>, event: E) -> Result<(), E> {
+        self.desk.post(self.origin, color, target.into(), event)
     }
 
     fn now(&self) -> Nanos {
@@ -74,21 +73,23 @@ impl<E: Send, S: Send> EventSink<E, S> for Local<'_, E, S> {
 #[derive(Debug)]
 pub struct Context<'a, E, S> {
     desk: &'a mut Desk<E, S>,
-    head: &'a mut Head<E>,
+    color: Color,
+    slot: Slot,
     stage: StageId,
+    pub(crate) is_closing: bool,
 }
 
 impl<'a, E: Send, S: Send> Context<'a, E, S> {
     #[inline]
-    pub(crate) fn new(desk: &'a mut Desk<E, S>, head: &'a mut Head<E>, stage: StageId) -> Self {
-        Self { desk, head, stage }
+    pub(crate) fn new(desk: &'a mut Desk<E, S>, color: Color, slot: Slot, stage: StageId) -> Self {
+        Self { desk, color, slot, stage, is_closing: false }
     }
 
     /// The color that runs.
     #[inline]
     #[must_use]
     pub fn color(&self) -> Color {
-        self.head.color
+        self.color
     }
 
     /// The stage that the event was posted to.
@@ -118,16 +119,16 @@ impl<'a, E: Send, S: Send> Context<'a, E, S> {
         self.desk.now
     }
 
-    /// Appends an event to any color, to be run at `stage`.
+    /// Appends an event to any color, to be run at a stage.
     ///
     /// # Errors
     /// As [`EventSink::post`].
     #[inline]
-    pub fn post(&mut self, color: Color, stage: StageId, event: E) -> Result<(), E> {
-        if color == self.head.color {
-            return self.next(stage, event);
+    pub fn post(&mut self, color: Color, target: impl Into<Target>, event: E) -> Result<(), E> {
+        if color == self.color {
+            return self.next(target, event);
         }
-        self.desk.post(Origin::Handler, color, stage, event)
+        self.desk.post(Origin::Handler, color, target.into(), event)
     }
 
     /// Appends an event to this color: it runs after what waits already, on the core that the color is on then.
@@ -136,8 +137,8 @@ impl<'a, E: Send, S: Send> Context<'a, E, S> {
     /// The event comes back if there is no such stage, or if [`Config::queue_limit`](crate::Config::queue_limit) events of
     /// this color wait.
     #[inline]
-    pub fn next(&mut self, stage: StageId, event: E) -> Result<(), E> {
-        self.desk.next(self.head, stage, event)
+    pub fn next(&mut self, target: impl Into<Target>, event: E) -> Result<(), E> {
+        self.desk.next(self.slot, target.into(), event)
     }
 
     /// Opens another color.
@@ -145,7 +146,7 @@ impl<'a, E: Send, S: Send> Context<'a, E, S> {
     /// # Errors
     /// As [`EventSink::open`].
     pub fn open(&mut self, color: Color, state: S) -> Result<(), S> {
-        if color == self.head.color {
+        if color == self.color {
             return Err(state);
         }
         self.desk.open(color, state)
@@ -157,7 +158,7 @@ impl<'a, E: Send, S: Send> Context<'a, E, S> {
     /// A timer that it armed on another core may fire until that core has heard; its event is abandoned then, or
     /// run if the color has been opened again meanwhile.
     pub fn close(&mut self) {
-        self.head.is_closing = true;
+        self.is_closing = true;
     }
 
     /// Keeps the color on this core until it is unpinned as often: it's neither offered to thieves nor sent home. To be
@@ -165,26 +166,28 @@ impl<'a, E: Send, S: Send> Context<'a, E, S> {
     /// posts then reach it without a detour by its home. Away from home they may overtake what this driver posted before
     /// the pin and is still on that detour; what it posts from one pin to its unpin stays in order.
     pub fn pin(&mut self) {
-        self.head.pins += 1;
+        let cell = self.desk.colors.cell(self.slot);
+        cell.pins = cell.pins.saturating_add(1);
     }
 
     /// Undoes one [`pin`](Self::pin).
     pub fn unpin(&mut self) {
-        self.head.pins = self.head.pins.saturating_sub(1);
+        let cell = self.desk.colors.cell(self.slot);
+        cell.pins = cell.pins.saturating_sub(1);
     }
 
     /// Posts `event` to this color at `at`: not sooner, and some 2 ms later at most if the core keeps up.
     ///
     /// The timer stays with this core; if the color is elsewhere when it fires, the event follows.
-    pub fn arm(&mut self, at: Nanos, stage: StageId, event: E) -> TimerId {
-        self.desk.arm(self.head, at, stage, event)
+    pub fn arm(&mut self, at: Nanos, target: impl Into<Target>, event: E) -> TimerId {
+        self.desk.arm(self.slot, self.color, at, target.into(), event)
     }
 
     /// Cancels a timer of this color and gives its event. `None`: it has fired, and its event may wait already; or it
     /// was armed on another core, which is told and gives the event to [`abandoned`](crate::Handler::abandoned) unless the
     /// timer fires first.
     pub fn cancel(&mut self, timer: TimerId) -> Option<E> {
-        self.desk.cancel(self.head, timer)
+        self.desk.cancel(self.slot, timer)
     }
 
     /// The open colors whose home is this core, this one too if it is.

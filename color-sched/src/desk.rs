@@ -1,18 +1,15 @@
-//! What a core owns, and what may be done with it: open, post, run, close. No waiting, no policy.
+//! What a core owns, and how events are posted to its colors. No waiting, no policy.
 
-use std::mem;
 use std::sync::Arc;
 
-use crate::board::Found;
-use crate::context::TimerId;
-use crate::event::{Color, CoreId, Nanos, Ready, Slot, StageId};
-use crate::home::{Away, Colors, Place};
+use crate::event::{Color, CoreId, Nanos, Priority, Ready, Slot, StageId, Target};
+use crate::home::{Colors, Entry, NIL, Place};
 use crate::hub::{Hub, Message};
 use crate::learn::Estimate;
 use crate::machine::Config;
 use crate::offers::Offers;
-use crate::record::{Head, Queued, Record};
-use crate::scheduler::Scheduler;
+use crate::outbox::Outbox;
+use crate::record::{Cell, Queued, Stamp, Status};
 use crate::stats::CoreStats;
 use crate::timer::Wheel;
 
@@ -31,21 +28,52 @@ pub(crate) enum Origin {
 #[derive(Debug)]
 pub(crate) struct Armed<E> {
     pub(crate) color: Color,
-    pub(crate) stage: StageId,
+    pub(crate) target: Target,
     pub(crate) event: E,
 }
 
-/// What a stage costs.
+/// What is known of a stage.
 #[derive(Debug)]
 pub(crate) struct StageCost {
-    pub(crate) estimate: Estimate,
+    estimate: Estimate,
+    cost_ns: u32,
     pub(crate) penalty: u32,
+    priority: Priority,
 }
 
 impl StageCost {
+    fn new(info: &crate::StageInfo) -> Self {
+        let mut stage = Self {
+            estimate: Estimate::new(info.cost),
+            cost_ns: 0,
+            penalty: info.penalty.max(1),
+            priority: info.priority,
+        };
+        stage.observe(0, 0);
+        stage
+    }
+
+    /// What an event is estimated to cost.
     #[inline]
-    pub(crate) fn cost_ns(&self) -> u32 {
-        self.estimate.ns().min(u64::from(u32::MAX)) as u32
+    pub(crate) fn ns(&self) -> u32 {
+        self.cost_ns
+    }
+
+    /// Learns that `n` events took `total_ns` together.
+    pub(crate) fn observe(&mut self, total_ns: Nanos, n: usize) {
+        self.estimate.observe(total_ns, n);
+        self.cost_ns = self.estimate.ns().min(u64::from(u32::MAX)) as u32;
+    }
+
+    #[inline]
+    fn queued<E>(&self, target: Target, event: E, now: Nanos) -> Queued<E> {
+        Queued {
+            event,
+            cost_ns: self.cost_ns,
+            stamp: Stamp::at(now),
+            stage: target.stage,
+            priority: target.priority.unwrap_or(self.priority),
+        }
     }
 }
 
@@ -56,8 +84,19 @@ pub(crate) struct Waiting {
     pub(crate) queued_ns: u64,
 }
 
-/// A color whose event is about to run, and that event.
-pub(crate) type Begun<E, S> = (Box<Record<E, S>>, Queued<E>);
+impl Waiting {
+    #[inline]
+    pub(crate) fn add(&mut self, events: usize, queued_ns: u64) {
+        self.events += events as u64;
+        self.queued_ns += queued_ns;
+    }
+
+    #[inline]
+    pub(crate) fn remove(&mut self, events: usize, queued_ns: u64) {
+        self.events -= events as u64;
+        self.queued_ns -= queued_ns;
+    }
+}
 
 /// A core's possessions.
 #[derive(Debug)]
@@ -65,17 +104,18 @@ pub(crate) struct Desk<E, S> {
     pub(crate) id: CoreId,
     pub(crate) hub: Arc<Hub<E, S>>,
     pub(crate) colors: Colors<E, S>,
-    wheel: Wheel<Armed<E>>,
+    pub(crate) wheel: Wheel<Armed<E>>,
     /// Colors that have become ready and are not in the scheduler yet.
     pub(crate) fresh: Vec<Ready>,
+    /// Colors that are in the scheduler and have become more urgent.
+    pub(crate) raised: Vec<(Color, Slot)>,
     /// Colors that are in the scheduler and were found stolen.
     pub(crate) gone: Vec<(Color, Slot)>,
     /// Events whose color has closed, for the program.
     pub(crate) lost: Vec<(Color, StageId, E)>,
     /// States of colors that have closed, for the program.
     pub(crate) ended: Vec<(Color, S)>,
-    /// Cores that messages were sent to, to be woken.
-    touched: Vec<CoreId>,
+    pub(crate) outbox: Outbox<E, S>,
     pub(crate) stages: Vec<StageCost>,
     pub(crate) steal_cost: Estimate,
     pub(crate) wake_cost: Estimate,
@@ -83,6 +123,7 @@ pub(crate) struct Desk<E, S> {
     /// Present while this core's colors are offered to others.
     pub(crate) offers: Option<Offers>,
     queue_limit: usize,
+    has_transients: bool,
     /// The program has been told to stop.
     pub(crate) is_stopping: bool,
     /// No color is open on any core, and nothing is sent any more.
@@ -94,26 +135,25 @@ pub(crate) struct Desk<E, S> {
 
 impl<E: Send, S: Send> Desk<E, S> {
     pub(crate) fn new(id: CoreId, hub: Arc<Hub<E, S>>, config: &Config) -> Self {
-        let stage = |info: &crate::StageInfo| StageCost {
-            estimate: Estimate::new(info.cost),
-            penalty: info.penalty.max(1),
-        };
+        let cores = hub.cores();
         Self {
             id,
             hub,
             colors: Colors::new(),
             wheel: Wheel::default(),
             fresh: Vec::new(),
+            raised: Vec::new(),
             gone: Vec::new(),
             lost: Vec::new(),
             ended: Vec::new(),
-            touched: Vec::new(),
-            stages: config.stages.iter().map(stage).collect(),
+            outbox: Outbox::new(cores),
+            stages: config.stages.iter().map(StageCost::new).collect(),
             steal_cost: Estimate::new(config.steal_cost),
             wake_cost: Estimate::new(config.wake_cost),
             waiting: Waiting::default(),
             offers: None,
             queue_limit: config.queue_limit,
+            has_transients: config.transient_colors,
             is_stopping: false,
             is_sealed: false,
             now: 0,
@@ -137,13 +177,35 @@ impl<E: Send, S: Send> Desk<E, S> {
     }
 
     pub(crate) fn open_here(&mut self, color: Color, state: S) -> Result<(), S> {
-        if self.is_stopping || self.colors.find(color).is_some() {
+        if self.is_stopping {
             return Err(state);
         }
-        let record = Box::new(Record::new(color, self.colors.incarnate(), state));
-        self.colors.insert(color, true, Place::Here(record));
+        match self.colors.insert(color, Place::Here(state)) {
+            Ok(entry) => {
+                self.colors.entry(entry).incarnation = self.colors.incarnate();
+                self.stats.colors += 1;
+                Ok(())
+            }
+            Err((_, Place::Here(state))) => Err(state),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Opens a color for an event that found none, if colors open by themselves.
+    #[inline]
+    fn open_transient(&mut self, color: Color) -> Option<u32> {
+        if !self.has_transients || self.is_stopping {
+            return None;
+        }
+        let entry = match self.colors.insert(color, Place::Unborn) {
+            Ok(entry) | Err((entry, _)) => entry,
+        };
+        let incarnation = self.colors.incarnate();
+        let known = self.colors.entry(entry);
+        known.is_transient = true;
+        known.incarnation = incarnation;
         self.stats.colors += 1;
-        Ok(())
+        Some(entry)
     }
 
     /// Appends an event to a color, wherever it is.
@@ -152,25 +214,43 @@ impl<E: Send, S: Send> Desk<E, S> {
         &mut self,
         origin: Origin,
         color: Color,
-        stage: StageId,
+        target: Target,
         event: E,
     ) -> Result<(), E> {
-        if stage.index() >= self.stages.len() {
-            return Err(event);
-        }
         match self.colors.find(color) {
-            Some(slot) => self.post_at(slot, origin, stage, event),
-            None => self.post_home(color, stage, event),
+            Some(entry) => self.post_at(entry, origin, target, event),
+            None if target.stage.index() >= self.stages.len() => Err(event),
+            None if color.home(self.hub.cores()) == self.id => self.post_new(color, target, event),
+            None => self.post_home(color, target, event),
+        }
+    }
+
+    /// An event from elsewhere for a color with its home here.
+    pub(crate) fn post_from_afar(
+        &mut self,
+        color: Color,
+        target: Target,
+        event: E,
+    ) -> Result<(), E> {
+        match self.colors.find(color) {
+            Some(entry) => self.post_at(entry, Origin::Handler, target, event),
+            None => self.post_new(color, target, event),
+        }
+    }
+
+    /// The first event of a color that nobody opened.
+    #[inline]
+    fn post_new(&mut self, color: Color, target: Target, event: E) -> Result<(), E> {
+        match self.open_transient(color) {
+            Some(entry) => self.append(entry, target, event),
+            None => Err(event),
         }
     }
 
     /// Sends an event to the home of its color.
-    fn post_home(&mut self, color: Color, stage: StageId, event: E) -> Result<(), E> {
+    fn post_home(&mut self, color: Color, target: Target, event: E) -> Result<(), E> {
         let home = color.home(self.hub.cores());
-        if home == self.id {
-            return Err(event);
-        }
-        match self.send(home, Message::Post { color, stage, event }) {
+        match self.send(home, Message::Post { color, target, event }) {
             Err(Message::Post { event, .. }) => Err(event),
             _ => {
                 self.stats.sent += 1;
@@ -180,264 +260,111 @@ impl<E: Send, S: Send> Desk<E, S> {
     }
 
     #[inline(always)]
-    pub(crate) fn post_at(
-        &mut self,
-        slot: Slot,
-        origin: Origin,
-        stage: StageId,
-        event: E,
-    ) -> Result<(), E> {
-        let entry = self.colors.entry(slot);
-        if entry.is_home && matches!(entry.place, Place::Here(_)) {
-            return self.append(slot, stage, event);
+    fn post_at(&mut self, entry: u32, origin: Origin, target: Target, event: E) -> Result<(), E> {
+        let known = self.colors.entry(entry);
+        let is_in_table = matches!(known.place, Place::Here(_) | Place::Running | Place::Unborn);
+        if known.is_home && is_in_table {
+            return self.append(entry, target, event);
         }
-        self.post_astray(slot, origin, stage, event)
+        self.post_astray(entry, origin, target, event)
     }
 
     /// Appends an event to a color that is not simply at home.
     #[cold]
     fn post_astray(
         &mut self,
-        slot: Slot,
+        entry: u32,
         origin: Origin,
-        stage: StageId,
+        target: Target,
         event: E,
     ) -> Result<(), E> {
-        self.look_at_board(slot);
-        let cost_ns = self.stages[stage.index()].cost_ns();
-        let entry = self.colors.entry(slot);
-        let color = entry.color;
-        match &mut entry.place {
-            Place::Here(record) => {
-                let stays = entry.is_home
+        if target.stage.index() >= self.stages.len() {
+            return Err(event);
+        }
+        self.look_at_board(entry);
+        let known = self.colors.entry(entry);
+        let (color, is_home, slot) = (known.color, known.is_home, Slot(known.cell));
+        match &mut known.place {
+            Place::Here(_) | Place::Running | Place::Unborn => {
+                let stays = is_home
                     || origin == Origin::Timer
-                    || (origin == Origin::Driver && record.head.pins > 0);
+                    || (origin == Origin::Driver
+                        && slot.0 != NIL
+                        && self.colors.cell(slot).pins > 0);
                 match stays {
-                    true => self.append(slot, stage, event),
-                    false => self.post_home(color, stage, event),
+                    true => self.append(entry, target, event),
+                    false => self.post_home(color, target, event),
                 }
             }
             Place::Away(away) => {
-                away.forwarded += 1;
-                let (holder, incarnation) = (away.holder, away.incarnation);
+                away.forwarded = away.forwarded.wrapping_add(1);
+                let (holder, incarnation) = (away.holder, known.incarnation);
                 self.stats.forwarded += 1;
-                let message = Message::Forward { color, incarnation, stage, event };
+                let message = Message::Forward { color, incarnation, target, event };
                 match self.send(holder, message) {
                     Err(Message::Forward { event, .. }) => Err(event),
                     _ => Ok(()),
                 }
             }
             Place::Settling(settling) => {
-                settling.later.push(Queued { stage, cost_ns, event });
+                let stage = &self.stages[target.stage.index()];
+                settling.later.push(stage.queued(target, event, self.now));
                 Ok(())
             }
-            Place::Running | Place::Vacant(_) | Place::Offered(_) => Err(event),
+            Place::Vacant(_) | Place::Offered => Err(event),
         }
     }
 
     /// Appends an event to a color that is here.
     #[inline(always)]
-    pub(crate) fn append(&mut self, slot: Slot, stage: StageId, event: E) -> Result<(), E> {
-        let cost_ns = self.stages[stage.index()].cost_ns();
-        let entry = self.colors.entry(slot);
-        let Place::Here(record) = &mut entry.place else { return Err(event) };
-        if record.head.queue.len() >= self.queue_limit {
+    pub(crate) fn append(&mut self, entry: u32, target: Target, event: E) -> Result<(), E> {
+        let Some(stage) = self.stages.get(target.stage.index()) else { return Err(event) };
+        let (slot, cell, known) = self.colors.cell_of(entry);
+        if cell.len() >= self.queue_limit {
             return Err(event);
         }
-        record.head.push(Queued { stage, cost_ns, event });
-        self.waiting.events += 1;
-        self.waiting.queued_ns += u64::from(cost_ns);
-        if !entry.is_queued {
-            entry.is_queued = true;
-            self.fresh.push(Ready { color: entry.color, stage, slot });
-        } else if let Some(offers) = &mut self.offers {
-            let ready = Ready { color: entry.color, stage, slot };
-            offers.worthy.note(ready, record.head.queued_ns, self.steal_cost.ns());
+        let cost_ns = u64::from(stage.ns());
+        let is_raised = cell.push(stage.queued(target, event, self.now));
+        self.waiting.add(1, cost_ns);
+        match cell.status {
+            Status::Queued => {
+                let color = known.color;
+                if is_raised {
+                    self.raised.push((color, slot));
+                }
+                if let Some(offers) = &mut self.offers
+                    && let Some(ready) = ready(cell, known)
+                {
+                    offers.worthy.note(ready, cell.queued_ns, self.steal_cost.ns());
+                }
+            }
+            Status::Running => {}
+            _ => {
+                cell.status = Status::Queued;
+                let (color, stage, priority) = (known.color, target.stage, cell.priority);
+                self.fresh.push(Ready { color, slot, stage, priority });
+            }
         }
         Ok(())
     }
 
     /// Appends an event to the color that is running.
-    #[inline]
-    pub(crate) fn next(&mut self, head: &mut Head<E>, stage: StageId, event: E) -> Result<(), E> {
-        let Some(known) = self.stages.get(stage.index()) else { return Err(event) };
-        if head.queue.len() >= self.queue_limit {
+    #[inline(always)]
+    pub(crate) fn next(&mut self, slot: Slot, target: Target, event: E) -> Result<(), E> {
+        let Some(stage) = self.stages.get(target.stage.index()) else { return Err(event) };
+        let cell = self.colors.cell(slot);
+        if cell.len() >= self.queue_limit {
             return Err(event);
         }
-        let cost_ns = known.cost_ns();
-        head.push(Queued { stage, cost_ns, event });
-        self.waiting.events += 1;
-        self.waiting.queued_ns += u64::from(cost_ns);
+        let cost_ns = u64::from(stage.ns());
+        cell.push(stage.queued(target, event, self.now));
+        self.waiting.add(1, cost_ns);
         Ok(())
     }
 
-    /// Takes the record of an elected color, which then runs. `None`: it was stolen, or nothing waits for it.
-    #[inline]
-    pub(crate) fn begin(&mut self, ready: Ready) -> Option<Begun<E, S>> {
-        let mut entry = self.colors.get(ready.slot)?;
-        if let Place::Offered(board_slot) = entry.place {
-            self.reclaim(ready.slot, board_slot);
-            entry = self.colors.entry(ready.slot);
-        }
-        if entry.color != ready.color {
-            return None;
-        }
-        let Place::Here(record) = &mut entry.place else { return None };
-        let queued = record.head.pop()?;
-        entry.is_queued = false;
-        let Place::Here(record) = mem::replace(&mut entry.place, Place::Running) else {
-            return None;
-        };
-        self.waiting.events -= 1;
-        self.waiting.queued_ns -= u64::from(queued.cost_ns);
-        if let Some(offers) = &mut self.offers {
-            offers.worthy.forget(ready.slot);
-        }
-        Some((record, queued))
-    }
-
-    /// Puts a record back after its event has run.
-    #[inline]
-    pub(crate) fn finish(&mut self, slot: Slot, record: Box<Record<E, S>>) {
-        if record.head.is_closing {
-            return self.close(slot, *record);
-        }
-        let entry = self.colors.entry(slot);
-        match record.head.queue.stage() {
-            Some(stage) => {
-                entry.is_queued = true;
-                self.fresh.push(Ready { color: entry.color, stage, slot });
-            }
-            None if !entry.is_home && record.head.pins == 0 => return self.send_home(slot, record),
-            None => {}
-        }
-        entry.place.put_back(record);
-    }
-
-    /// Sends a stolen color home.
-    fn send_home(&mut self, slot: Slot, record: Box<Record<E, S>>) {
-        self.colors.remove(slot);
-        self.stats.returned += 1;
-        let home = record.head.color.home(self.hub.cores());
-        if let Err(Message::Return { record }) = self.send(home, Message::Return { record }) {
-            self.dissolve(*record);
-        }
-    }
-
-    /// If the color is on the board, takes it back, or learns who has it.
-    #[inline]
-    pub(crate) fn look_at_board(&mut self, slot: Slot) {
-        let entry = self.colors.entry(slot);
-        if let Place::Offered(board_slot) = entry.place {
-            let color = entry.color;
-            if !self.reclaim(slot, board_slot) {
-                self.gone.push((color, slot));
-            }
-        }
-    }
-
-    /// Takes an offered color back. False if it has been stolen.
-    pub(crate) fn reclaim(&mut self, slot: Slot, board_slot: u8) -> bool {
-        let found = self.hub.station(self.id).board.reclaim(usize::from(board_slot));
-        let kept = self.offers.as_mut().and_then(|offers| offers.withdraw(usize::from(board_slot)));
-        let entry = self.colors.entry(slot);
-        match found {
-            Found::Item(record) => {
-                entry.place = Place::Here(record);
-                true
-            }
-            Found::Taken(holder) => {
-                let kept = kept.unwrap_or_default();
-                let away = Away { holder, incarnation: kept.incarnation, forwarded: 0 };
-                entry.place = Place::Away(Box::new(away));
-                entry.is_queued = false;
-                self.waiting.events -= kept.events;
-                self.waiting.queued_ns -= kept.queued_ns;
-                self.stats.stolen += 1;
-                false
-            }
-            Found::Empty => false,
-        }
-    }
-
-    /// Arms a timer of the running color.
-    pub(crate) fn arm(
-        &mut self,
-        head: &mut Head<E>,
-        at: Nanos,
-        stage: StageId,
-        event: E,
-    ) -> TimerId {
-        let key = self.wheel.insert(at, Armed { color: head.color, stage, event });
-        let timer = TimerId { core: self.id, key };
-        let (id, now, wheel) = (self.id, self.now, &self.wheel);
-        let is_live = |&(other, due): &(TimerId, Nanos)| match other.core == id {
-            true => wheel.is_armed(other.key),
-            // On another core: taken for fired when it should have been a second ago.
-            false => due.saturating_add(1_000_000_000) > now,
-        };
-        head.timers.insert((timer, at), is_live);
-        timer
-    }
-
-    /// Cancels a timer of the running color.
-    pub(crate) fn cancel(&mut self, head: &mut Head<E>, timer: TimerId) -> Option<E> {
-        head.timers.remove(timer);
-        self.cancel_anywhere(timer).map(|armed| armed.event)
-    }
-
-    pub(crate) fn cancel_anywhere(&mut self, timer: TimerId) -> Option<Armed<E>> {
-        if timer.core == self.id {
-            return self.wheel.cancel(timer.key);
-        }
-        // A core that has ended fires no timers.
-        let _ = self.send(timer.core, Message::Cancel { timer: timer.key });
-        None
-    }
-
-    pub(crate) fn cancel_here(&mut self, timer: crate::timer::TimerKey) {
-        if let Some(armed) = self.wheel.cancel(timer) {
-            self.lost.push((armed.color, armed.stage, armed.event));
-        }
-    }
-
-    /// Posts the events of the timers that are due.
-    pub(crate) fn fire_timers(&mut self) {
-        while let Some(Armed { color, stage, event }) = self.wheel.advance(self.now) {
-            self.stats.timers += 1;
-            if let Err(event) = self.post(Origin::Timer, color, stage, event) {
-                self.lost.push((color, stage, event));
-            }
-        }
-    }
-
-    /// When the next timer may be due.
-    pub(crate) fn next_timer(&self) -> Option<Nanos> {
-        self.wheel.next_deadline()
-    }
-
-    /// Sends a message; its core is woken by [`Desk::wake_touched`]. It comes back if that core, or this one, has ended.
-    pub(crate) fn send(
-        &mut self,
-        core: CoreId,
-        message: Message<E, S>,
-    ) -> Result<(), Message<E, S>> {
-        if self.is_sealed {
-            return Err(message);
-        }
-        self.hub.send(core, message)?;
-        if !self.touched.contains(&core) {
-            self.touched.push(core);
-        }
-        Ok(())
-    }
-
-    /// Wakes the cores that messages were sent to since the last time.
-    #[inline]
-    pub(crate) fn wake_touched(&mut self) {
-        while let Some(core) = self.touched.pop() {
-            self.stats.wakes += u64::from(self.hub.wake(core));
-        }
+    /// An event for a color that is settling.
+    pub(crate) fn queued(&self, target: Target, event: E) -> Queued<E> {
+        self.stages[target.stage.index()].queued(target, event, self.now)
     }
 
     /// The open colors whose home is here, in order of their numbers.
@@ -454,29 +381,17 @@ impl<E: Send, S: Send> Desk<E, S> {
         (self.colors.len() as u64).saturating_sub(self.stats.colors)
     }
 
-    /// Moves what has become ready into the scheduler.
+    /// What an event of `stage` is estimated to cost; nothing is known of a stage that does not exist.
     #[inline]
-    pub(crate) fn push_fresh(&mut self, scheduler: &mut impl Scheduler) {
-        if !self.gone.is_empty() {
-            for (color, slot) in self.gone.drain(..) {
-                scheduler.take_color(color, slot);
-            }
+    pub(crate) fn cost_ns(&self, stage: StageId) -> Nanos {
+        self.stages.get(stage.index()).map_or(0, |stage| u64::from(stage.ns()))
+    }
+
+    /// Learns that `n` events of `stage` took `total_ns` together.
+    pub(crate) fn learn(&mut self, stage: StageId, total_ns: Nanos, n: usize) {
+        if let Some(stage) = self.stages.get_mut(stage.index()) {
+            stage.observe(total_ns, n);
         }
-        for index in 0..self.fresh.len() {
-            let ready = self.fresh[index];
-            // A color may have been offered and stolen in the batch that made it ready.
-            let Some(entry) = self.colors.get(ready.slot) else { continue };
-            if entry.color != ready.color || !entry.is_queued {
-                continue;
-            }
-            scheduler.push(ready);
-            if let Some(offers) = &mut self.offers
-                && let Place::Here(record) = &entry.place
-            {
-                offers.worthy.note(ready, record.head.queued_ns, self.steal_cost.ns());
-            }
-        }
-        self.fresh.clear();
     }
 
     /// Puts what has been learned into the counters.
@@ -486,4 +401,10 @@ impl<E: Send, S: Send> Desk<E, S> {
         self.stats.stage_cost_ns.clear();
         self.stats.stage_cost_ns.extend(self.stages.iter().map(|stage| stage.estimate.ns()));
     }
+}
+
+/// A color with events, as the scheduler is to know it.
+pub(crate) fn ready<E, S>(cell: &Cell<E>, entry: &Entry<E, S>) -> Option<Ready> {
+    let stage = cell.stage()?;
+    Some(Ready { color: entry.color, slot: Slot(entry.cell), stage, priority: cell.priority })
 }

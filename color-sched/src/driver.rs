@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::{Color, Nanos, StageId};
+use crate::event::{Color, Nanos, Target};
 
 /// How long a poll may wait for an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,14 +40,14 @@ pub trait EventSink<E, S> {
     /// [`closed`](crate::Handler::closed) of that core's program.
     fn open(&mut self, color: Color, state: S) -> Result<(), S>;
 
-    /// Appends an event to `color`, to be run at `stage`.
+    /// Appends an event to `color`, to be run at a stage.
     ///
     /// # Errors
     /// The event comes back if its color is known not to be open, if there is no such stage, or if
     /// [`Config::queue_limit`](crate::Config::queue_limit) events of the color wait already. An event that
     /// meets a closed color, or that limit, at another core goes to [`abandoned`](crate::Handler::abandoned) of that core's
     /// program; events on their way there are not limited.
-    fn post(&mut self, color: Color, stage: StageId, event: E) -> Result<(), E>;
+    fn post(&mut self, color: Color, target: impl Into<Target>, event: E) -> Result<(), E>;
 
     /// The time, read from the clock at each call (some 20 ns).
     fn now(&self) -> Nanos;

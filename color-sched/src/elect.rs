@@ -11,6 +11,9 @@
 //! last is what they get. And it gives no bound on waiting; here every [`AGING`]th election goes to the stage whose turn it
 //! is by number, whatever its class, so that a stage that waits is elected, or asked about, at least once in
 //! `AGING` × (number of stages that wait) elections.
+//!
+//! A stage changes class when it has to, not sooner: one that runs dry stays in its class until an election meets it there,
+//! and so does one whose weight is spent. A stage that posts to itself, or a short cycle of stages, then costs no changes.
 
 use std::mem;
 
@@ -82,25 +85,22 @@ impl Sets {
         })
     }
 
-    /// All of class `ASKED` become `LOW`.
-    fn lower_asked(&mut self) {
-        for words in &mut self.words {
-            words[LOW] |= words[ASKED];
-            words[ASKED] = 0;
-        }
-        self.summary[LOW] |= self.summary[ASKED];
-        self.summary[ASKED] = 0;
-    }
-
-    fn is_in(&self, stage: usize, class: Class) -> bool {
-        self.words[stage / BITS][class] >> (stage % BITS) & 1 == 1
+    /// The only stage of the first 64 that is in any class, if it is the only one of all.
+    #[inline]
+    fn lone(&self) -> Option<usize> {
+        let words = self.words.first()?;
+        let waiting = words[FULL] | words[MIDDLE[0]] | words[MIDDLE[1]] | words[LOW];
+        (self.words.len() == 1 && waiting.is_power_of_two())
+            .then(|| waiting.trailing_zeros() as usize)
     }
 }
 
 #[derive(Clone, Debug)]
 struct Stage {
-    /// The set that it is in; `LOW` stands for `ASKED` too.
+    /// The set that it is in.
     class: Class,
+    /// It stays there as long as this many tasks wait at least, and at most so many more.
+    stays: (u32, u32),
     weight: u32,
     flow: u32,
     waiting: u32,
@@ -128,6 +128,7 @@ impl Election {
     pub fn new(stages: impl IntoIterator<Item = (u32, u32)>) -> Self {
         let stage = |(weight, flow): (u32, u32)| Stage {
             class: EMPTY,
+            stays: (0, 0),
             weight: weight.max(1),
             flow: flow.max(1),
             waiting: 0,
@@ -143,12 +144,10 @@ impl Election {
     /// `waiting` tasks now wait at `stage`.
     #[inline]
     pub fn set_waiting(&mut self, stage: usize, waiting: usize) {
-        let round = self.round;
         let known = &mut self.stages[stage];
         known.waiting = waiting.min(u32::MAX as usize) as u32;
-        let class = known.class_in(round);
-        if class != known.class {
-            self.reclassify(stage, class);
+        if known.waiting.wrapping_sub(known.stays.0) > known.stays.1 {
+            self.reclassify(stage);
         }
     }
 
@@ -160,14 +159,49 @@ impl Election {
         if self.elections.is_multiple_of(AGING) {
             return self.by_turns();
         }
+        if let Some(stage) = self.sets.lone() {
+            let known = &self.stages[stage];
+            if known.waiting > 0 && !known.is_refused {
+                if known.waiting < known.flow && known.credit_in(self.round) == 0 {
+                    // A new round, of those in which its class is the fair one.
+                    self.round += 1 + u64::from(known.class == middle(self.round));
+                }
+                return Some(stage);
+            }
+        }
         if let Some(stage) = self.sets.first(FULL) {
             return Some(stage);
         }
-        if self.sets.is_empty(middle(self.round)) {
-            // All credit is spent: every stage has its weight again.
-            self.round += 1;
+        let fair = middle(self.round);
+        if let Some(stage) = self.sets.first(fair) {
+            let known = &self.stages[stage];
+            if known.waiting > 0 && known.credit_in(self.round) > 0 {
+                return Some(stage);
+            }
         }
-        self.sets.first(middle(self.round)).or_else(|| self.sets.first(LOW))
+        self.search()
+    }
+
+    /// As [`Self::elect`], past stages that have run dry or spent their weight.
+    fn search(&mut self) -> Option<usize> {
+        loop {
+            let (fair, spent) = (middle(self.round), middle(self.round + 1));
+            while let Some(stage) = self.sets.first(fair) {
+                let known = &self.stages[stage];
+                if known.waiting == 0 {
+                    self.shift(stage, EMPTY);
+                } else if known.credit_in(self.round) > 0 {
+                    return Some(stage);
+                } else {
+                    self.shift(stage, spent);
+                }
+            }
+            // All weight is spent: every stage has its own again.
+            self.round += 1;
+            if self.sets.is_empty(spent) {
+                return self.sets.first(LOW);
+            }
+        }
     }
 
     /// A batch of the elected stage runs, and leaves `waiting` tasks.
@@ -177,39 +211,64 @@ impl Election {
         let known = &mut self.stages[stage];
         known.credit = known.credit_in(round).saturating_sub(1);
         known.round = round;
-        known.is_refused = false;
-        self.set_waiting(stage, waiting);
+        if known.is_refused {
+            known.is_refused = false;
+            known.waiting = waiting.min(u32::MAX as usize) as u32;
+            self.reclassify(stage);
+        } else {
+            self.set_waiting(stage, waiting);
+        }
     }
 
     /// The elected stage has no memory.
     pub fn refused(&mut self, stage: usize) {
         self.stages[stage].is_refused = true;
-        self.reclassify(stage, LOW);
-        self.sets.shift(stage, LOW, ASKED);
+        self.shift(stage, ASKED);
     }
 
     /// Stages that were refused may be asked about again.
     #[inline]
     pub fn permits_returned(&mut self) {
-        if !self.sets.is_empty(ASKED) {
-            self.sets.lower_asked();
+        while let Some(stage) = self.sets.first(ASKED) {
+            self.shift(stage, LOW);
         }
     }
 
     fn by_turns(&mut self) -> Option<usize> {
-        let stage = self.sets.next_eligible(self.turn).or_else(|| self.sets.next_eligible(0))?;
-        self.turn = stage + 1;
-        Some(stage)
+        loop {
+            let next = self.sets.next_eligible(self.turn);
+            let stage = next.or_else(|| self.sets.next_eligible(0))?;
+            if self.stages[stage].waiting > 0 {
+                self.turn = stage + 1;
+                return Some(stage);
+            }
+            self.shift(stage, EMPTY);
+        }
     }
 
-    #[inline]
-    fn reclassify(&mut self, stage: usize, class: Class) {
+    fn reclassify(&mut self, stage: usize) {
         let known = &mut self.stages[stage];
-        let mut from = mem::replace(&mut known.class, class);
-        known.is_refused &= class == LOW;
-        if from == LOW && self.sets.is_in(stage, ASKED) {
-            from = ASKED;
-        }
+        known.is_refused &= known.waiting > 0;
+        let is_full = known.waiting >= known.flow;
+        let class = match known.waiting {
+            0 => EMPTY,
+            _ if known.is_refused && known.class == ASKED => ASKED,
+            _ if known.is_refused => LOW,
+            _ if is_full => FULL,
+            _ => middle(self.round + u64::from(known.credit_in(self.round) == 0)),
+        };
+        self.shift(stage, class);
+    }
+
+    fn shift(&mut self, stage: usize, class: Class) {
+        let known = &mut self.stages[stage];
+        let from = mem::replace(&mut known.class, class);
+        known.stays = match class {
+            EMPTY => (0, 0),
+            FULL => (known.flow, u32::MAX - known.flow),
+            LOW | ASKED => (1, u32::MAX - 1),
+            _ => (0, known.flow - 1),
+        };
         self.sets.shift(stage, from, class);
     }
 }
@@ -223,18 +282,5 @@ impl Stage {
     #[inline]
     fn credit_in(&self, round: u64) -> u32 {
         if self.round == round { self.credit } else { self.weight }
-    }
-
-    #[inline]
-    fn class_in(&self, round: u64) -> Class {
-        if self.waiting == 0 {
-            EMPTY
-        } else if self.is_refused {
-            LOW
-        } else if self.waiting >= self.flow {
-            FULL
-        } else {
-            middle(round + u64::from(self.credit_in(round) == 0))
-        }
     }
 }

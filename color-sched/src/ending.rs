@@ -26,7 +26,7 @@ impl<E: Send, S: Send> Core<E, S> {
         if !self.desk.is_stopping {
             return false;
         }
-        if !self.is_counted && self.desk.colors.len() == 0 && self.inbox.is_empty() {
+        if !self.is_counted && self.desk.colors.len() == 0 && self.has_no_mail() {
             self.is_counted = true;
             self.desk.hub.count_done();
         }
@@ -51,7 +51,7 @@ impl<E: Send, S: Send> Core<E, S> {
     where
         P: Handler<Event = E, State = S>,
     {
-        while let Ok(message) = self.inbox.try_recv() {
+        while let Some(message) = self.next_message() {
             self.desk.deliver(message);
         }
         self.settle(program, scheduler);
@@ -65,17 +65,11 @@ impl<E: Send, S: Send> Core<E, S> {
         self.is_over = true;
         self.desk.hub.halt();
         self.desk.is_stopping = true;
-        while let Ok(message) = self.inbox.try_recv() {
+        while let Some(message) = self.next_message() {
             self.desk.deliver(message);
         }
         self.desk.abandon_all();
-        self.desk.stats.abandoned += self.desk.lost.len() as u64;
-        for (color, stage, event) in self.desk.lost.drain(..) {
-            program.abandoned(color, stage, event);
-        }
-        for (color, state) in self.desk.ended.drain(..) {
-            program.closed(color, state);
-        }
+        self.desk.give_back_to(program);
         self.publish(program);
     }
 }

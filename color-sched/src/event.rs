@@ -11,6 +11,9 @@ pub type Nanos = u64;
 pub struct Color(pub u64);
 
 impl Color {
+    /// Color 0, for events that nobody gave a color: they run one after the other, on core 0 unless stolen.
+    pub const DEFAULT: Self = Self(0);
+
     /// The `n`th color whose home is `core` on a machine of `cores` cores.
     ///
     /// ```
@@ -29,6 +32,12 @@ impl Color {
             Some(core) => CoreId(core as u16),
             None => CoreId(0),
         }
+    }
+}
+
+impl Default for Color {
+    fn default() -> Self {
+        Self::DEFAULT
     }
 }
 
@@ -56,12 +65,71 @@ impl StageId {
     }
 }
 
-/// Where a core keeps a color: small, dense, and the same for as long as the color is known there.
+impl StageId {
+    /// This stage, for an event that is more or less urgent than the stage's others.
+    ///
+    /// ```
+    /// use color_sched::{Priority, StageId, Target};
+    /// let target = StageId(3).at(Priority::High);
+    /// assert_eq!(target, Target { stage: StageId(3), priority: Some(Priority::High) });
+    /// ```
+    #[must_use]
+    pub const fn at(self, priority: Priority) -> Target {
+        Target { stage: self, priority: Some(priority) }
+    }
+}
+
+/// How urgent an event is next to others of its core: loosely kept, as in Libasync-smp (Mely §2.1). A color is as urgent
+/// as the most urgent of its waiting events, and its events keep their order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Priority {
+    /// After the others; how long at most is said by each scheduler.
+    Low,
+    /// What an event has that was given none.
+    #[default]
+    Normal,
+    /// Before the others.
+    High,
+}
+
+/// Number of priorities.
+pub(crate) const PRIORITIES: usize = 3;
+
+impl Priority {
+    /// All, the most urgent one first.
+    pub const ALL: [Self; PRIORITIES] = [Self::High, Self::Normal, Self::Low];
+
+    /// Its place in [`ALL`](Self::ALL).
+    #[inline]
+    #[must_use]
+    pub const fn rank(self) -> usize {
+        PRIORITIES - 1 - self as usize
+    }
+}
+
+/// What an event is posted to: a stage, and a priority unless it is to have that of the stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The stage that is to run it.
+    pub stage: StageId,
+    /// Its priority; `None` is [`StageInfo::priority`](crate::StageInfo::priority).
+    pub priority: Option<Priority>,
+}
+
+impl From<StageId> for Target {
+    #[inline]
+    fn from(stage: StageId) -> Self {
+        Self { stage, priority: None }
+    }
+}
+
+/// Where a core keeps a color that something waits for: small, dense, and the same until nothing waits any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(pub u32);
 
 impl Slot {
     /// The number as an index.
+    #[inline]
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -73,8 +141,10 @@ impl Slot {
 pub struct Ready {
     /// The color.
     pub color: Color,
-    /// The stage of its first event.
-    pub stage: StageId,
     /// Where the core keeps it: an index for a scheduler's own tables.
     pub slot: Slot,
+    /// The stage of its first event.
+    pub stage: StageId,
+    /// The highest priority of its events.
+    pub priority: Priority,
 }

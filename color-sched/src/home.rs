@@ -1,9 +1,9 @@
 //! Where is a color? Each core's table of the colors that have their home there, or are held there.
 //!
-//! | place | the record is | a post by the home's core |
+//! | place | the state is | a post by the home's core |
 //! |---|---|---|
-//! | here | in the table | is appended |
-//! | running | in the hands of the loop | (the running handler's own only: it appends to what it holds) |
+//! | here, unborn | in the table, or not made yet | is appended |
+//! | running | in the hands of the loop | is appended |
 //! | offered | on the board | takes it back first |
 //! | away | at the holder | is forwarded, and counted |
 //! | settling | in the table, come home while events were still on their way to the holder | waits beside it |
@@ -11,23 +11,32 @@
 //! A holder sends a color home with the number of events that it received. What was forwarded beyond that number finds
 //! nobody there and comes back, in order; only then is the color complete, and what was posted meanwhile is appended. So
 //! no event is overtaken by a later one of the same producer, without the holder and the home having to agree first.
+//!
+//! A color for which nothing waits is an entry of the table and no more; what waits for the others is in cells, which are
+//! few, and warm because the last one freed is the next one used.
 
 use hashbrown::HashTable;
+use hashbrown::hash_table;
 
-use crate::event::{Color, CoreId, Slot};
-use crate::record::{Queued, Record};
+use crate::event::{Color, CoreId, Priority, Slot, StageId};
+use crate::record::{Cell, Queued, Record, Status};
 
-/// Where a color's record is, as its home or holder knows.
+/// No cell, or no entry.
+pub(crate) const NIL: u32 = u32::MAX;
+
+/// Where a color's state is, as its home or holder knows.
 #[derive(Debug)]
 pub(crate) enum Place<E, S> {
-    /// No color in this slot; the next free slot.
-    Vacant(Option<Slot>),
+    /// No color in this entry; the next free one.
+    Vacant(u32),
     /// In the table.
-    Here(Box<Record<E, S>>),
+    Here(S),
+    /// Made when the first event runs.
+    Unborn,
     /// With the loop that runs it.
     Running,
-    /// On the board, in this slot of it.
-    Offered(u8),
+    /// On the board.
+    Offered,
     /// Stolen.
     Away(Box<Away>),
     /// Come home before all of its events.
@@ -35,11 +44,11 @@ pub(crate) enum Place<E, S> {
 }
 
 impl<E, S> Place<E, S> {
-    /// Puts a record back that was running. What this overwrites owns nothing, so that nothing has to be dropped.
+    /// Puts a state back that was running. What this overwrites owns nothing, so that nothing has to be dropped.
     #[inline]
-    pub(crate) fn put_back(&mut self, record: Box<Record<E, S>>) {
+    pub(crate) fn put_back(&mut self, state: S) {
         debug_assert!(matches!(self, Self::Running));
-        std::mem::forget(std::mem::replace(self, Self::Here(record)));
+        std::mem::forget(std::mem::replace(self, Self::Here(state)));
     }
 }
 
@@ -47,8 +56,7 @@ impl<E, S> Place<E, S> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Away {
     pub(crate) holder: CoreId,
-    pub(crate) incarnation: u64,
-    pub(crate) forwarded: u64,
+    pub(crate) forwarded: u32,
 }
 
 /// A color that is not complete yet.
@@ -56,7 +64,7 @@ pub(crate) struct Away {
 pub(crate) struct Settling<E, S> {
     pub(crate) record: Box<Record<E, S>>,
     /// Events that have yet to come back.
-    pub(crate) missing: u64,
+    pub(crate) missing: u32,
     /// What was posted since.
     pub(crate) later: Vec<Queued<E>>,
 }
@@ -66,20 +74,43 @@ pub(crate) struct Settling<E, S> {
 pub(crate) struct Entry<E, S> {
     pub(crate) color: Color,
     pub(crate) place: Place<E, S>,
+    /// The cell with what waits for it, or `NIL`.
+    pub(crate) cell: u32,
+    /// Tells this color from an earlier one of the same number, at its home.
+    pub(crate) incarnation: u32,
+    /// Away from home: events that have been received from there.
+    pub(crate) received: u32,
     /// This core is its home, not its holder.
     pub(crate) is_home: bool,
-    /// It waits in the scheduler, or is about to be pushed, or has been elected.
-    pub(crate) is_queued: bool,
+    /// It opened by itself, and closes when nothing waits.
+    pub(crate) is_transient: bool,
 }
+
+/// What a color does when its event has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Next {
+    /// Another event waits, at this stage.
+    Ready(StageId, Priority),
+    /// Nothing waits.
+    Idle,
+    /// No event waits; it rests, goes home or ends.
+    Unsettled,
+}
+
+/// An idle color costs this, and some 10 bytes of the index.
+const _: () = assert!(size_of::<Entry<u64, u64>>() == 40);
+const _: () = assert!(size_of::<Cell<u64>>() == 64);
 
 /// A core's table of colors.
 #[derive(Debug)]
 pub(crate) struct Colors<E, S> {
-    /// The slot of each color, found by the color's hash; the color itself is read in the slot, which a post needs anyway.
-    index: HashTable<Slot>,
+    /// The entry of each color, found by the color's hash; the color itself is read in the entry, which a post needs anyway.
+    index: HashTable<u32>,
     entries: Vec<Entry<E, S>>,
-    free: Option<Slot>,
-    incarnations: u64,
+    free_entry: u32,
+    cells: Vec<Cell<E>>,
+    free_cell: u32,
+    incarnations: u32,
 }
 
 /// Spreads the numbers of colors, which the program chooses, over all bits. It is no defence against numbers that were
@@ -92,7 +123,14 @@ fn hash(color: Color) -> u64 {
 
 impl<E, S> Colors<E, S> {
     pub(crate) fn new() -> Self {
-        Self { index: HashTable::new(), entries: Vec::new(), free: None, incarnations: 0 }
+        Self {
+            index: HashTable::new(),
+            entries: Vec::new(),
+            free_entry: NIL,
+            cells: Vec::new(),
+            free_cell: NIL,
+            incarnations: 0,
+        }
     }
 
     /// Colors that have an entry.
@@ -102,66 +140,150 @@ impl<E, S> Colors<E, S> {
 
     /// Colors that have an entry.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Color> + '_ {
-        self.index.iter().map(|slot| self.entries[slot.index()].color)
+        self.index.iter().map(|entry| self.entries[*entry as usize].color)
     }
 
-    /// Every slot, of colors or vacant.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + use<E, S> {
-        (0..self.entries.len() as u32).map(Slot)
+    /// Number of entries, of colors or vacant.
+    pub(crate) fn entries(&self) -> u32 {
+        self.entries.len() as u32
     }
 
     #[inline]
-    pub(crate) fn find(&self, color: Color) -> Option<Slot> {
-        let is_color = |slot: &Slot| self.entries[slot.index()].color == color;
+    pub(crate) fn find(&self, color: Color) -> Option<u32> {
+        let is_color = |entry: &u32| self.entries[*entry as usize].color == color;
         self.index.find(hash(color), is_color).copied()
     }
 
     #[inline]
-    pub(crate) fn entry(&mut self, slot: Slot) -> &mut Entry<E, S> {
-        &mut self.entries[slot.index()]
+    pub(crate) fn entry(&mut self, entry: u32) -> &mut Entry<E, S> {
+        &mut self.entries[entry as usize]
     }
 
     #[inline]
-    pub(crate) fn get(&mut self, slot: Slot) -> Option<&mut Entry<E, S>> {
-        self.entries.get_mut(slot.index())
+    pub(crate) fn cell(&mut self, slot: Slot) -> &mut Cell<E> {
+        &mut self.cells[slot.index()]
+    }
+
+    /// The cell in `slot`, if it is of `color`, and its entry.
+    #[inline]
+    pub(crate) fn waiting(
+        &mut self,
+        color: Color,
+        slot: Slot,
+    ) -> Option<(&mut Cell<E>, &mut Entry<E, S>)> {
+        let cell = self.cells.get_mut(slot.index())?;
+        let entry = self.entries.get_mut(cell.entry as usize)?;
+        (entry.color == color && entry.cell == slot.0).then_some((cell, entry))
+    }
+
+    /// The cell of an entry, made if it has none.
+    #[inline]
+    pub(crate) fn cell_of(&mut self, entry: u32) -> (Slot, &mut Cell<E>, &mut Entry<E, S>) {
+        let known = &mut self.entries[entry as usize];
+        if known.cell == NIL {
+            if self.free_cell == NIL {
+                self.free_cell = self.cells.len() as u32;
+                self.cells.push(Cell::new());
+                self.cells[self.free_cell as usize].entry = NIL;
+            }
+            known.cell = self.free_cell;
+            let cell = &mut self.cells[self.free_cell as usize];
+            self.free_cell = cell.entry;
+            cell.entry = entry;
+            cell.status = Status::Resting;
+        }
+        let slot = Slot(known.cell);
+        (slot, &mut self.cells[slot.index()], known)
+    }
+
+    /// Nothing waits in this cell any more, neither events nor timers nor pins.
+    #[inline]
+    pub(crate) fn free_cell(&mut self, slot: Slot) {
+        let cell = &mut self.cells[slot.index()];
+        debug_assert!(cell.len() == 0 && cell.pins == 0 && !cell.names_timers());
+        self.entries[cell.entry as usize].cell = NIL;
+        cell.status = Status::Free;
+        cell.entry = self.free_cell;
+        self.free_cell = slot.0;
+    }
+
+    /// The event of a running color has ended: its state is back, and its cell free if nothing waits in it.
+    #[inline(always)]
+    pub(crate) fn put_back(&mut self, entry: u32, slot: Slot, state: S) -> Next {
+        let known = &mut self.entries[entry as usize];
+        known.place.put_back(state);
+        let is_settled = known.is_home && !known.is_transient;
+        let cell = &mut self.cells[slot.index()];
+        if let Some(stage) = cell.stage() {
+            cell.status = Status::Queued;
+            return Next::Ready(stage, cell.priority);
+        }
+        if !is_settled || cell.pins > 0 || cell.names_timers() {
+            cell.status = Status::Resting;
+            return Next::Unsettled;
+        }
+        known.cell = NIL;
+        cell.status = Status::Free;
+        cell.entry = self.free_cell;
+        self.free_cell = slot.0;
+        Next::Idle
     }
 
     /// A number for a color that opens here.
-    pub(crate) fn incarnate(&mut self) -> u64 {
-        self.incarnations += 1;
+    pub(crate) fn incarnate(&mut self) -> u32 {
+        self.incarnations = self.incarnations.wrapping_add(1);
         self.incarnations
     }
 
-    /// Makes an entry for a color that has none.
-    pub(crate) fn insert(&mut self, color: Color, is_home: bool, place: Place<E, S>) -> Slot {
-        let entry = Entry { color, place, is_home, is_queued: false };
-        let slot = match self.free {
-            Some(slot) => {
-                if let Place::Vacant(next) = self.entries[slot.index()].place {
-                    self.free = next;
-                }
-                self.entries[slot.index()] = entry;
-                slot
-            }
-            None => {
-                self.entries.push(entry);
-                Slot(self.entries.len() as u32 - 1)
-            }
+    /// A new entry for a color that has none.
+    ///
+    /// # Errors
+    /// The entry that the color has, and the place that it was to be in.
+    #[inline]
+    pub(crate) fn insert(
+        &mut self,
+        color: Color,
+        place: Place<E, S>,
+    ) -> Result<u32, (u32, Place<E, S>)> {
+        let entries = &mut self.entries;
+        let is_color = |entry: &u32| entries[*entry as usize].color == color;
+        let hash_of = |entry: &u32| hash(entries[*entry as usize].color);
+        let vacant = match self.index.entry(hash(color), is_color, hash_of) {
+            hash_table::Entry::Occupied(known) => return Err((*known.get(), place)),
+            hash_table::Entry::Vacant(vacant) => vacant,
         };
-        let entries = &self.entries;
-        let hash_of = |slot: &Slot| hash(entries[slot.index()].color);
-        self.index.insert_unique(hash(color), slot, hash_of);
-        slot
+        let new = Entry {
+            color,
+            place,
+            cell: NIL,
+            incarnation: 0,
+            received: 0,
+            is_home: true,
+            is_transient: false,
+        };
+        let at = self.free_entry;
+        if let Some(entry) = entries.get_mut(at as usize) {
+            if let Place::Vacant(next) = entry.place {
+                self.free_entry = next;
+            }
+            vacant.insert(at);
+            *entry = new;
+            return Ok(at);
+        }
+        let at = entries.len() as u32;
+        vacant.insert(at);
+        entries.push(new);
+        Ok(at)
     }
 
-    /// Ends an entry, and gives what was in its place.
-    pub(crate) fn remove(&mut self, slot: Slot) -> Place<E, S> {
-        let free = self.free.replace(slot);
-        let entry = &mut self.entries[slot.index()];
-        entry.is_queued = false;
-        if let Ok(found) = self.index.find_entry(hash(entry.color), |kept| *kept == slot) {
+    /// Ends an entry, and gives what was in its place. Its cell is left as it is, of no entry.
+    #[inline]
+    pub(crate) fn remove(&mut self, entry: u32) -> Place<E, S> {
+        let known = &mut self.entries[entry as usize];
+        if let Ok(found) = self.index.find_entry(hash(known.color), |kept| *kept == entry) {
             found.remove();
         }
-        std::mem::replace(&mut entry.place, Place::Vacant(free))
+        let free = std::mem::replace(&mut self.free_entry, entry);
+        std::mem::replace(&mut known.place, Place::Vacant(free))
     }
 }

@@ -1,6 +1,7 @@
 //! What cores share: how to reach each other, when to end, and what thieves see.
 
-use std::sync::OnceLock;
+use std::borrow::Cow;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crossbeam_channel::Sender;
 use crossbeam_utils::CachePadded;
@@ -9,11 +10,13 @@ use crate::atomics::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::board::{Board, SLOTS};
 use crate::clock::Clock;
 use crate::driver::Waker;
-use crate::event::{Color, CoreId, StageId};
+use crate::event::{Color, CoreId, Target};
+use crate::machine::Config;
 use crate::park::{Notice, Parker};
 use crate::record::Record;
 use crate::stealer::{Load, LoadView, Offer};
 use crate::timer::TimerKey;
+use crate::trace::{Span, Tape, Trace};
 
 /// What one core tells another.
 #[derive(Debug)]
@@ -21,17 +24,35 @@ pub(crate) enum Message<E, S> {
     /// To the home: make this color known.
     Open { color: Color, state: S },
     /// To the home: an event for this color.
-    Post { color: Color, stage: StageId, event: E },
+    Post { color: Color, target: Target, event: E },
     /// From the home to the holder.
-    Forward { color: Color, incarnation: u64, stage: StageId, event: E },
+    Forward { color: Color, incarnation: u32, target: Target, event: E },
     /// From a core that no longer holds the color to the home: a forwarded event that met nobody.
-    Back { color: Color, incarnation: u64, stage: StageId, event: E },
+    Back { color: Color, incarnation: u32, target: Target, event: E },
     /// From the holder to the home: nothing waits, here it is.
     Return { record: Box<Record<E, S>> },
     /// From the holder to the home: it has closed.
-    Closed { color: Color, incarnation: u64 },
+    Closed { color: Color, incarnation: u32 },
     /// To the core on which a timer was armed: its color has closed or wants it no more.
     Cancel { timer: TimerKey },
+}
+
+/// Messages that are published together: one entry of an inbox.
+#[derive(Debug)]
+pub(crate) enum Parcel<E, S> {
+    One(Message<E, S>),
+    Many(Vec<Message<E, S>>),
+}
+
+impl<E, S> Parcel<E, S> {
+    /// Its messages, in the order in which they were sent.
+    pub(crate) fn into_iter(self) -> impl Iterator<Item = Message<E, S>> {
+        let (one, many) = match self {
+            Self::One(message) => (Some(message), Vec::new()),
+            Self::Many(messages) => (None, messages),
+        };
+        one.into_iter().chain(many)
+    }
 }
 
 /// How much waits at a core, for thieves. Written by the core alone.
@@ -53,13 +74,14 @@ impl LoadWords {
 /// A core as the others reach it.
 #[derive(Debug)]
 pub(crate) struct Station<E, S> {
-    inbox: Sender<Message<E, S>>,
+    inbox: Sender<Parcel<E, S>>,
     pub(crate) parker: CachePadded<Parker>,
     waker: OnceLock<Waker>,
     /// When a waker last made the system call for this core; 0 once that has been read.
     woken_at: AtomicU64,
     pub(crate) load: CachePadded<LoadWords>,
     pub(crate) board: Board<Record<E, S>>,
+    tape: Option<Mutex<Tape>>,
 }
 
 /// A machine's shared part.
@@ -67,7 +89,7 @@ pub(crate) struct Station<E, S> {
 pub(crate) struct Hub<E, S> {
     stations: Box<[Station<E, S>]>,
     pub(crate) clock: Clock,
-    stages: usize,
+    stages: Vec<Cow<'static, str>>,
     is_stopping: AtomicBool,
     is_halted: AtomicBool,
     done: AtomicUsize,
@@ -75,7 +97,7 @@ pub(crate) struct Hub<E, S> {
 }
 
 impl<E: Send, S: Send> Hub<E, S> {
-    pub(crate) fn new(inboxes: Vec<Sender<Message<E, S>>>, stages: usize, clock: Clock) -> Self {
+    pub(crate) fn new(inboxes: Vec<Sender<Parcel<E, S>>>, config: &Config) -> Self {
         let station = |inbox| Station {
             inbox,
             parker: CachePadded::default(),
@@ -83,11 +105,12 @@ impl<E: Send, S: Send> Hub<E, S> {
             woken_at: AtomicU64::new(0),
             load: CachePadded::default(),
             board: Board::new(),
+            tape: (config.trace > 0).then(|| Mutex::new(Tape::new(config.trace))),
         };
         Self {
             stations: inboxes.into_iter().map(station).collect(),
-            clock,
-            stages,
+            clock: config.clock.clone(),
+            stages: config.stages.iter().map(|stage| stage.name.clone()).collect(),
             is_stopping: AtomicBool::new(false),
             is_halted: AtomicBool::new(false),
             done: AtomicUsize::new(0),
@@ -100,7 +123,23 @@ impl<E: Send, S: Send> Hub<E, S> {
     }
 
     pub(crate) fn stages(&self) -> usize {
-        self.stages
+        self.stages.len()
+    }
+
+    /// Records what `core` did.
+    pub(crate) fn record(&self, core: CoreId, span: Span) {
+        if let Some(tape) = &self.stations[core.index()].tape {
+            tape.lock().unwrap_or_else(PoisonError::into_inner).record(span);
+        }
+    }
+
+    /// What has been recorded.
+    pub(crate) fn trace(&self) -> Trace {
+        let mut trace = Trace::new(self.stages.clone());
+        for tape in self.stations.iter().filter_map(|station| station.tape.as_ref()) {
+            trace.push(&tape.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        trace
     }
 
     pub(crate) fn station(&self, core: CoreId) -> &Station<E, S> {
@@ -113,10 +152,10 @@ impl<E: Send, S: Send> Hub<E, S> {
         rotated.map(|core| &self.stations[core])
     }
 
-    /// Puts a message into the inbox of `core`, which is not woken yet. The message comes back from a core that has ended.
-    pub(crate) fn send(&self, core: CoreId, message: Message<E, S>) -> Result<(), Message<E, S>> {
-        let Some(station) = self.stations.get(core.index()) else { return Err(message) };
-        station.inbox.send(message).map_err(|error| error.into_inner())
+    /// Puts a parcel into the inbox of `core`, which is not woken yet. It comes back from a core that has ended.
+    pub(crate) fn send(&self, core: CoreId, parcel: Parcel<E, S>) -> Result<(), Parcel<E, S>> {
+        let Some(station) = self.stations.get(core.index()) else { return Err(parcel) };
+        station.inbox.send(parcel).map_err(|error| error.into_inner())
     }
 
     /// Wakes `core` if it waits; to be called after something was published for it. True if that took a system call.

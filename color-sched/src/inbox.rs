@@ -1,10 +1,10 @@
 //! What a core does with what others tell it.
 
-use crate::desk::{Desk, Origin};
-use crate::event::{Color, StageId};
-use crate::home::{Place, Settling};
+use crate::desk::Desk;
+use crate::event::{Color, Target};
+use crate::home::{NIL, Place, Settling};
 use crate::hub::Message;
-use crate::record::{Queued, Record};
+use crate::record::{Record, Status};
 
 impl<E: Send, S: Send> Desk<E, S> {
     /// Acts on one message.
@@ -15,20 +15,16 @@ impl<E: Send, S: Send> Desk<E, S> {
                     self.ended.push((color, state));
                 }
             }
-            Message::Post { color, stage, event } => {
-                let posted = match self.colors.find(color) {
-                    Some(slot) => self.post_at(slot, Origin::Handler, stage, event),
-                    None => Err(event),
-                };
-                if let Err(event) = posted {
-                    self.lost.push((color, stage, event));
+            Message::Post { color, target, event } => {
+                if let Err(event) = self.post_from_afar(color, target, event) {
+                    self.lost.push((color, target.stage, event));
                 }
             }
-            Message::Forward { color, incarnation, stage, event } => {
-                self.receive(color, incarnation, stage, event);
+            Message::Forward { color, incarnation, target, event } => {
+                self.receive(color, incarnation, target, event);
             }
-            Message::Back { color, incarnation, stage, event } => {
-                self.take_back(color, incarnation, stage, event);
+            Message::Back { color, incarnation, target, event } => {
+                self.take_back(color, incarnation, target, event);
             }
             Message::Return { record } => self.welcome(record),
             Message::Closed { color, incarnation } => self.strike(color, incarnation),
@@ -37,87 +33,84 @@ impl<E: Send, S: Send> Desk<E, S> {
     }
 
     /// At the holder: an event from the home.
-    fn receive(&mut self, color: Color, incarnation: u64, stage: StageId, event: E) {
-        if let Some(slot) = self.colors.find(color)
-            && let entry = self.colors.entry(slot)
-            && !entry.is_home
-            && let Place::Here(record) = &mut entry.place
-            && record.head.incarnation == incarnation
+    fn receive(&mut self, color: Color, incarnation: u32, target: Target, event: E) {
+        if let Some(entry) = self.colors.find(color)
+            && let known = self.colors.entry(entry)
+            && !known.is_home
+            && known.incarnation == incarnation
         {
-            record.head.received += 1;
-            if let Err(event) = self.append(slot, stage, event) {
-                self.lost.push((color, stage, event));
+            known.received = known.received.wrapping_add(1);
+            if let Err(event) = self.append(entry, target, event) {
+                self.lost.push((color, target.stage, event));
             }
             return;
         }
         let home = color.home(self.hub.cores());
-        let message = Message::Back { color, incarnation, stage, event };
+        let message = Message::Back { color, incarnation, target, event };
         if let Err(Message::Back { event, .. }) = self.send(home, message) {
-            self.lost.push((color, stage, event));
+            self.lost.push((color, target.stage, event));
         }
     }
 
     /// At the home: an event that the holder received too late.
-    fn take_back(&mut self, color: Color, incarnation: u64, stage: StageId, event: E) {
-        let cost_ns = self.stages[stage.index()].cost_ns();
-        if let Some(slot) = self.colors.find(color)
-            && let Place::Settling(settling) = &mut self.colors.entry(slot).place
-            && settling.record.head.incarnation == incarnation
+    fn take_back(&mut self, color: Color, incarnation: u32, target: Target, event: E) {
+        let queued = self.queued(target, event);
+        if let Some(entry) = self.colors.find(color)
+            && let Place::Settling(settling) = &mut self.colors.entry(entry).place
+            && settling.record.incarnation == incarnation
         {
-            settling.record.head.push(Queued { stage, cost_ns, event });
+            settling.record.cell.push(queued);
             settling.missing -= 1;
             if settling.missing == 0 {
-                self.settled(slot);
+                self.settled(entry);
             }
             return;
         }
-        self.lost.push((color, stage, event));
+        self.lost.push((color, queued.stage, queued.event));
     }
 
     /// At the home: a stolen color comes back.
-    fn welcome(&mut self, mut record: Box<Record<E, S>>) {
-        let color = record.head.color;
-        let Some(slot) = self.colors.find(color) else {
-            return self.ended.push((color, record.state));
-        };
-        self.look_at_board(slot);
-        let entry = self.colors.entry(slot);
-        let Place::Away(away) = &entry.place else {
-            return self.ended.push((color, record.state));
-        };
-        let missing = away.forwarded.saturating_sub(record.head.received);
-        record.head.received = 0;
-        entry.place = match missing {
-            0 => Place::Here(record),
-            _ => Place::Settling(Box::new(Settling { record, missing, later: Vec::new() })),
-        };
+    fn welcome(&mut self, record: Box<Record<E, S>>) {
+        let Some(entry) = self.colors.find(record.color) else { return self.dissolve(*record) };
+        self.look_at_board(entry);
+        let known = self.colors.entry(entry);
+        let Place::Away(away) = &known.place else { return self.dissolve(*record) };
+        let missing = away.forwarded.wrapping_sub(record.received);
+        if missing == 0 {
+            return self.come_home(entry, *record);
+        }
+        known.place = Place::Settling(Box::new(Settling { record, missing, later: Vec::new() }));
     }
 
     /// Nothing is missing any more: what was posted meanwhile follows what has come back.
-    fn settled(&mut self, slot: crate::event::Slot) {
-        let entry = self.colors.entry(slot);
-        let place = std::mem::replace(&mut entry.place, Place::Running);
-        let Place::Settling(settling) = place else {
-            entry.place = place;
+    fn settled(&mut self, entry: u32) {
+        let known = self.colors.entry(entry);
+        let Place::Settling(settling) = std::mem::replace(&mut known.place, Place::Running) else {
             return;
         };
         let Settling { mut record, later, .. } = *settling;
         for queued in later {
-            record.head.push(queued);
+            record.cell.push(queued);
         }
-        self.waiting.events += record.head.queue.len() as u64;
-        self.waiting.queued_ns += record.head.queued_ns;
-        self.finish(slot, record);
+        self.waiting.add(record.cell.len(), record.cell.queued_ns);
+        self.come_home(entry, *record);
+    }
+
+    /// A color is complete again, and this core's to run.
+    fn come_home(&mut self, entry: u32, record: Record<E, S>) {
+        debug_assert_eq!(self.colors.entry(entry).cell, NIL);
+        self.unpack(entry, record);
+        self.colors.cell_of(entry).1.status = Status::Resting;
+        self.resume(entry);
     }
 
     /// At the home: a stolen color has closed.
-    fn strike(&mut self, color: Color, incarnation: u64) {
-        let Some(slot) = self.colors.find(color) else { return };
-        self.look_at_board(slot);
-        if let Place::Away(away) = &self.colors.entry(slot).place
-            && away.incarnation == incarnation
-        {
-            self.colors.remove(slot);
+    fn strike(&mut self, color: Color, incarnation: u32) {
+        let Some(entry) = self.colors.find(color) else { return };
+        self.look_at_board(entry);
+        let known = self.colors.entry(entry);
+        if matches!(known.place, Place::Away(_)) && known.incarnation == incarnation {
+            self.colors.remove(entry);
             self.stats.colors -= 1;
         }
     }

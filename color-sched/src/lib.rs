@@ -13,6 +13,7 @@
 //! | [`park`] | is a core awake? |
 //! | [`timer`] | when does it fire? |
 //! | [`learn`] | what do things cost? |
+//! | [`CoreStats`], [`Histogram`], [`Trace`] | what has it done, and how long did it take? |
 //! | [`Machine`], [`Control`] | how is it all made, and ended? |
 //!
 //! Events of one producer (a color, a core's driver, a thread outside) for one color run in the order in which they were
@@ -22,10 +23,11 @@
 //! by what the same driver posts after.
 
 mod admission;
+mod arms;
 mod atomics;
+mod batches;
 pub mod board;
 mod clock;
-mod close;
 mod context;
 mod desk;
 mod driver;
@@ -33,6 +35,7 @@ pub mod elect;
 mod ending;
 mod event;
 mod handler;
+mod histogram;
 mod home;
 mod hub;
 mod idle;
@@ -41,13 +44,17 @@ pub mod learn;
 mod links;
 mod machine;
 mod offers;
+mod outbox;
 pub mod park;
 mod record;
+mod running;
 pub mod scheduler;
+mod settle;
 mod stats;
 mod stealer;
 mod sys;
 pub mod timer;
+mod trace;
 mod worker;
 pub mod worthy;
 
@@ -55,12 +62,14 @@ pub use admission::Admission;
 pub use clock::Clock;
 pub use context::{Context, Local, TimerId};
 pub use driver::{Driver, EventSink, Wait, Waker};
-pub use event::{Color, CoreId, Nanos, Ready, Slot, StageId};
-pub use handler::Handler;
+pub use event::{Color, CoreId, Nanos, Priority, Ready, Slot, StageId, Target};
+pub use handler::{AfterPanic, Handler};
+pub use histogram::Histogram;
 pub use learn::Cost;
 pub use machine::{Config, ConfigError, Control, MAX_CORES, MAX_STAGES, Machine, Parts, StageInfo};
-pub use scheduler::{ColorQueues, Fifo, Scheduler, StageBatch};
+pub use scheduler::{ColorQueues, Fifo, Flat, Scheduler, StageBatch};
 pub use stats::CoreStats;
 pub use stealer::{Load, LoadView, NoSteal, Offer, Stealer, Theft};
 pub use sys::pin_thread;
+pub use trace::{Doing, Span, Trace};
 pub use worker::{Core, Turn};

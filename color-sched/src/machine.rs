@@ -7,9 +7,10 @@ use crossbeam_channel::unbounded;
 use thiserror::Error;
 
 use crate::clock::Clock;
-use crate::event::{Color, Nanos, StageId};
-use crate::hub::{Hub, Message};
+use crate::event::{Color, Nanos, Priority, Target};
+use crate::hub::{Hub, Message, Parcel};
 use crate::learn::Cost;
+use crate::trace::Trace;
 use crate::worker::Core;
 
 /// Stages that a machine can have: what a scheduler finds in two looks at a word of 64 bits.
@@ -33,6 +34,8 @@ pub struct StageInfo {
     pub cost: Cost,
     /// How many times dearer an event is away from the core that ran the color last (Mely §3.3). At least 1.
     pub penalty: u32,
+    /// What its events have that are posted without a priority.
+    pub priority: Priority,
 }
 
 impl StageInfo {
@@ -46,6 +49,7 @@ impl StageInfo {
             flow: 0,
             cost: Cost::learned(1_000),
             penalty: 1,
+            priority: Priority::Normal,
         }
     }
 
@@ -83,6 +87,13 @@ impl StageInfo {
         self.penalty = penalty;
         self
     }
+
+    /// Sets [`StageInfo::priority`].
+    #[must_use]
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
 }
 
 /// How a machine is to be.
@@ -100,6 +111,9 @@ pub struct Config {
     /// another core the event goes to [`abandoned`](crate::Handler::abandoned). Events on their way between cores
     /// are not counted, and inboxes have no bound: who posts from elsewhere, or from outside, has to limit itself.
     pub queue_limit: usize,
+    /// Colors need not be opened: one that is not open opens with its first event, its state made by
+    /// [`Handler::state`](crate::Handler::state), and closes when nothing waits for it any more.
+    pub transient_colors: bool,
     /// Time at most that an idle core looks around before it waits. It does so only when stealing is on, and as
     /// long as its waits turn out shorter than a wake costs.
     pub spin_ns: Nanos,
@@ -107,6 +121,9 @@ pub struct Config {
     pub steal_cost: Cost,
     /// Cost of waking a core that waits, its own delay included. A thief is woken only for more work than this.
     pub wake_cost: Cost,
+    /// Spans that are kept of each core for [`Control::trace`], the last ones. Each costs some 100 ns and 40 bytes; 0 keeps
+    /// none and costs nothing.
+    pub trace: usize,
     /// Where time comes from.
     pub clock: Clock,
 }
@@ -121,9 +138,11 @@ impl Config {
             poll_events: 127,
             poll_ns: 200_000,
             queue_limit: 1 << 16,
+            transient_colors: false,
             spin_ns: 50_000,
             steal_cost: Cost::learned(1_000),
             wake_cost: Cost::learned(30_000),
+            trace: 0,
             clock: Clock::real(),
         }
     }
@@ -170,7 +189,7 @@ impl Machine {
             return Err(ConfigError::Zero("queue_limit"));
         }
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..config.cores).map(|_| unbounded()).unzip();
-        let hub = Arc::new(Hub::new(senders, config.stages.len(), config.clock.clone()));
+        let hub = Arc::new(Hub::new(senders, &config));
         let core = |(id, inbox)| Core::new(id, inbox, Arc::clone(&hub), &config);
         let cores = receivers.into_iter().enumerate().map(core).collect();
         Ok((Control { hub }, cores))
@@ -208,6 +227,12 @@ impl<E: Send, S: Send> Control<E, S> {
         self.hub.clock.now()
     }
 
+    /// What each core has been doing lately, if [`Config::trace`] is not 0. To be asked at any time, also after the end.
+    #[must_use]
+    pub fn trace(&self) -> Trace {
+        self.hub.trace()
+    }
+
     /// Opens a color at its home.
     ///
     /// # Errors
@@ -230,11 +255,12 @@ impl<E: Send, S: Send> Control<E, S> {
     /// to [`abandoned`](crate::Handler::abandoned) of its home's program, as it does there or at a thief if
     /// [`Config::queue_limit`] events of the color wait; if the home ends just then, it is dropped. The home's inbox has no
     /// bound: this never waits.
-    pub fn post(&self, color: Color, stage: StageId, event: E) -> Result<(), E> {
-        if stage.index() >= self.hub.stages() {
+    pub fn post(&self, color: Color, target: impl Into<Target>, event: E) -> Result<(), E> {
+        let target = target.into();
+        if target.stage.index() >= self.hub.stages() {
             return Err(event);
         }
-        match self.send(color, Message::Post { color, stage, event }) {
+        match self.send(color, Message::Post { color, target, event }) {
             Err(Message::Post { event, .. }) => Err(event),
             _ => Ok(()),
         }
@@ -242,8 +268,13 @@ impl<E: Send, S: Send> Control<E, S> {
 
     fn send(&self, color: Color, message: Message<E, S>) -> Result<(), Message<E, S>> {
         let home = color.home(self.hub.cores());
-        self.hub.send(home, message)?;
-        self.hub.wake(home);
-        Ok(())
+        match self.hub.send(home, Parcel::One(message)) {
+            Ok(()) => {
+                self.hub.wake(home);
+                Ok(())
+            }
+            Err(Parcel::One(message)) => Err(message),
+            Err(Parcel::Many(_)) => Ok(()),
+        }
     }
 }

@@ -1,22 +1,22 @@
 //! The owner's side of the board: what is offered to thieves, and what has been taken.
 
-use crate::board::SLOTS;
-use crate::desk::Desk;
-use crate::event::{Ready, Slot};
-use crate::home::Place;
+use crate::board::{Found, SLOTS};
+use crate::desk::{Desk, ready};
+use crate::event::Slot;
+use crate::home::{Away, Place};
+use crate::hub::Message;
 use crate::park::{Notice, is_any_searching};
-use crate::record::Record;
+use crate::record::{Record, Status};
 use crate::scheduler::Scheduler;
 use crate::stealer::{Load, Offer};
 use crate::worthy::Worthy;
 
 /// What the owner remembers of a color on its board.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Kept {
-    slot: u32,
-    pub(crate) incarnation: u64,
-    pub(crate) events: u64,
-    pub(crate) queued_ns: u64,
+struct Kept {
+    entry: u32,
+    events: usize,
+    queued_ns: u64,
 }
 
 /// Colors worth offering, and those on the board.
@@ -33,7 +33,7 @@ impl Offers {
     }
 
     /// Nothing is in this slot of the board any more.
-    pub(crate) fn withdraw(&mut self, board_slot: usize) -> Option<Kept> {
+    fn withdraw(&mut self, board_slot: usize) -> Option<Kept> {
         let kept = self.board.get_mut(board_slot)?.take();
         self.on_board -= usize::from(kept.is_some());
         kept
@@ -80,10 +80,49 @@ impl<E: Send, S: Send> Desk<E, S> {
             }
             let Some(kept) = offers.board[board_slot] else { continue };
             if self.hub.station(self.id).board.is_taken(board_slot) {
-                let slot = Slot(kept.slot);
-                self.reclaim(slot, board_slot as u8);
-                scheduler.take_color(self.colors.entry(slot).color, slot);
+                let known = self.colors.entry(kept.entry);
+                let (color, slot) = (known.color, Slot(known.cell));
+                self.reclaim(kept.entry, board_slot);
+                scheduler.take_color(color, slot);
             }
+        }
+    }
+
+    /// If the color is on the board, takes it back, or learns who has it.
+    #[inline]
+    pub(crate) fn look_at_board(&mut self, entry: u32) {
+        let known = self.colors.entry(entry);
+        if !matches!(known.place, Place::Offered) {
+            return;
+        }
+        let (color, slot) = (known.color, Slot(known.cell));
+        if let Status::Offered(board_slot) = self.colors.cell(slot).status
+            && !self.reclaim(entry, usize::from(board_slot))
+        {
+            self.gone.push((color, slot));
+        }
+    }
+
+    /// Takes an offered color back. False if it has been stolen.
+    fn reclaim(&mut self, entry: u32, board_slot: usize) -> bool {
+        let found = self.hub.station(self.id).board.reclaim(board_slot);
+        let kept = self.offers.as_mut().and_then(|offers| offers.withdraw(board_slot));
+        match found {
+            Found::Item(record) => {
+                self.unpack(entry, *record);
+                true
+            }
+            Found::Taken(holder) => {
+                let kept = kept.unwrap_or_default();
+                let known = self.colors.entry(entry);
+                known.place = Place::Away(Box::new(Away { holder, forwarded: 0 }));
+                let slot = Slot(known.cell);
+                self.colors.free_cell(slot);
+                self.waiting.remove(kept.events, kept.queued_ns);
+                self.stats.stolen += 1;
+                false
+            }
+            Found::Empty => false,
         }
     }
 
@@ -110,41 +149,32 @@ impl<E: Send, S: Send> Desk<E, S> {
 
     /// Offers one color, if it is free to go.
     fn offer(&mut self, slot: Slot, board_slot: usize) -> bool {
-        let entry = self.colors.entry(slot);
-        let is_free = entry.is_home && entry.is_queued;
-        let record = match std::mem::replace(&mut entry.place, Place::Running) {
-            Place::Here(record) if is_free && record.head.pins == 0 => record,
-            place => {
-                entry.place = place;
-                return false;
-            }
-        };
-        let head = &record.head;
-        let events = head.queue.len();
-        let stage = head.queue.stage().map_or(0, |stage| stage.index());
+        let cell = self.colors.cell(slot);
+        let (entry, pins, stage) = (cell.entry, cell.pins, cell.stage());
+        if cell.status != Status::Queued || pins > 0 || !self.colors.entry(entry).is_home {
+            return false;
+        }
+        let record = self.pack(entry);
+        let (events, queued_ns) = (record.cell.len(), record.cell.queued_ns);
+        let stage = stage.map_or(0, |stage| stage.index());
         let offer = Offer {
-            color: head.color,
-            queued_ns: head.queued_ns,
+            color: record.color,
+            queued_ns,
             events: u32::try_from(events).unwrap_or(u32::MAX),
             penalty: self.stages[stage].penalty,
         };
-        let kept = Kept {
-            slot: slot.0,
-            incarnation: head.incarnation,
-            events: events as u64,
-            queued_ns: head.queued_ns,
-        };
         match self.hub.station(self.id).board.offer(board_slot, record, &offer) {
             Ok(()) => {
-                entry.place = Place::Offered(board_slot as u8);
+                self.colors.entry(entry).place = Place::Offered;
+                self.colors.cell(slot).status = Status::Offered(board_slot as u8);
                 if let Some(offers) = &mut self.offers {
-                    offers.enter(board_slot, kept);
+                    offers.enter(board_slot, Kept { entry, events, queued_ns });
                 }
                 self.stats.offers += 1;
                 true
             }
             Err(record) => {
-                entry.place = Place::Here(record);
+                self.unpack(entry, *record);
                 false
             }
         }
@@ -172,16 +202,23 @@ impl<E: Send, S: Send> Desk<E, S> {
     }
 
     /// Makes a stolen color this core's to run.
-    pub(crate) fn adopt(&mut self, mut record: Box<Record<E, S>>) {
-        record.head.received = 0;
-        let color = record.head.color;
-        let stage = record.head.queue.stage();
-        self.waiting.events += record.head.queue.len() as u64;
-        self.waiting.queued_ns += record.head.queued_ns;
-        let slot = self.colors.insert(color, false, Place::Here(record));
-        if let Some(stage) = stage {
-            self.colors.entry(slot).is_queued = true;
-            self.fresh.push(Ready { color, stage, slot });
-        }
+    pub(crate) fn adopt(&mut self, record: Box<Record<E, S>>) {
+        let entry = match self.colors.insert(record.color, Place::Running) {
+            Ok(entry) => entry,
+            // A thief holds no color that its home still offers; should it, the home has to sort it out.
+            Err(_) => {
+                let home = record.color.home(self.hub.cores());
+                let _ = self.send(home, Message::Return { record });
+                return;
+            }
+        };
+        let known = self.colors.entry(entry);
+        known.is_home = false;
+        known.is_transient = record.is_transient;
+        known.incarnation = record.incarnation;
+        self.waiting.add(record.cell.len(), record.cell.queued_ns);
+        self.unpack(entry, *record);
+        let (_, cell, known) = self.colors.cell_of(entry);
+        self.fresh.extend(ready(cell, known));
     }
 }

@@ -1,5 +1,7 @@
 //! What a core counts.
 
+use crate::histogram::Histogram;
+
 /// Counters of one core since it started. Plain numbers: the core writes them, and shows them to its program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CoreStats {
@@ -39,6 +41,11 @@ pub struct CoreStats {
     pub timers: u64,
     /// Handlers that panicked.
     pub panics: u64,
+    /// Times from the post of an event to its run, to a microsecond or so. Of the events of batches that were timed, which
+    /// are one event in 61 at least, and all when there is a trace.
+    pub queueing: Histogram,
+    /// Times of handlers, as means over each of those batches.
+    pub running: Histogram,
     /// Events given back because their color had closed or had too many waiting.
     pub abandoned: u64,
     /// What a theft costs, as learned or as pinned, in nanoseconds.

@@ -5,6 +5,8 @@
 //! Six levels span 2³⁶ ticks, 2.3 years; what lies beyond waits in the last bucket and is placed again from there.
 //! A timer never fires early, and at most one tick late; timers of one tick fire in the order in which they were armed.
 
+use std::num::NonZeroU32;
+
 use crate::event::Nanos;
 
 /// Nanoseconds of a tick, as a power of two.
@@ -19,7 +21,7 @@ const NIL: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimerKey {
     index: u32,
-    generation: u32,
+    generation: NonZeroU32,
 }
 
 #[derive(Debug)]
@@ -27,7 +29,7 @@ struct Entry<T> {
     tick: u64,
     prev: u32,
     next: u32,
-    generation: u32,
+    generation: NonZeroU32,
     bucket: u16,
     value: Option<T>,
 }
@@ -97,6 +99,14 @@ impl<T> Wheel<T> {
         self.entries
             .get(key.index as usize)
             .is_some_and(|entry| entry.generation == key.generation && entry.value.is_some())
+    }
+
+    /// When a timer that is still to fire is due, rounded up to a tick.
+    #[must_use]
+    pub fn due(&self, key: TimerKey) -> Option<Nanos> {
+        let entry = self.entries.get(key.index as usize)?;
+        let is_armed = entry.generation == key.generation && entry.value.is_some();
+        is_armed.then(|| entry.tick.saturating_mul(1 << TICK_BITS))
     }
 
     /// Takes the next timer that is due at `now`, the earlier tick first. `None`: none is due any more.
@@ -224,8 +234,9 @@ impl<T> Wheel<T> {
     fn allocate(&mut self, tick: u64, value: T) -> u32 {
         if self.free == NIL {
             let index = self.entries.len() as u32;
+            let generation = NonZeroU32::MIN;
             let entry =
-                Entry { tick, prev: NIL, next: NIL, generation: 0, bucket: 0, value: Some(value) };
+                Entry { tick, prev: NIL, next: NIL, generation, bucket: 0, value: Some(value) };
             self.entries.push(entry);
             return index;
         }
@@ -239,7 +250,7 @@ impl<T> Wheel<T> {
 
     fn release(&mut self, index: u32) -> Option<T> {
         let entry = &mut self.entries[index as usize];
-        entry.generation = entry.generation.wrapping_add(1);
+        entry.generation = entry.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
         entry.next = self.free;
         self.free = index;
         self.len -= 1;

@@ -2,34 +2,31 @@
 
 use std::io;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::vec;
 
 use crossbeam_channel::Receiver;
 
 use crate::admission::Admission;
-use crate::context::{Context, Local};
+use crate::batches::Batches;
+use crate::context::Local;
 use crate::desk::{Desk, Origin};
 use crate::driver::{Driver, Wait};
-use crate::event::{CoreId, Nanos, Ready, StageId};
+use crate::event::{CoreId, Nanos};
 use crate::handler::Handler;
-use crate::hub::{Hub, Message, View};
+use crate::hub::{Hub, Message, Parcel, View};
 use crate::idle::Spin;
 use crate::machine::Config;
 use crate::offers::Offers;
 use crate::scheduler::Scheduler;
 use crate::stats::CoreStats;
 use crate::stealer::{Stealer, Theft};
+use crate::trace::{Doing, Span};
 
 /// Messages taken from other cores in a turn.
 const MESSAGES_A_TURN: usize = 256;
 /// Time between two calls of [`Handler::turn`] when the core is busy.
 const TURN_NS: Nanos = 100_000_000;
-/// Events between two timed batches, at least: two looks at the clock cost as much as several events. A prime, so that no
-/// stage of a short cycle is missed for ever.
-const TIMED_EVENTS: usize = 17;
-/// Estimated time of events inside of a batch after which thieves are shown what there is now.
-const SHOW_NS: Nanos = 20_000;
 /// How long refused colors wait before admission is asked again when nothing else happens, at first and at most.
 const RETRY_NS: (Nanos, Nanos) = (1 << 20, 1 << 24);
 
@@ -48,18 +45,14 @@ pub enum Turn {
 #[derive(Debug)]
 pub struct Core<E: Send, S: Send> {
     pub(crate) desk: Desk<E, S>,
-    pub(crate) inbox: Receiver<Message<E, S>>,
-    batch: Vec<Ready>,
-    poll_events: usize,
-    poll_ns: Nanos,
+    inbox: Receiver<Parcel<E, S>>,
+    /// The messages of a parcel that are still to be acted on.
+    arrived: vec::IntoIter<Message<E, S>>,
+    batches: Batches,
     spin: Spin,
     /// All that waits was refused, and asked again about at this time.
     retry_at: Option<Nanos>,
     retry_ns: Nanos,
-    /// Events run since a batch was timed.
-    untimed: usize,
-    /// `desk.now` is the end of a batch: the start of the next one.
-    is_stamped: bool,
     publish_at: Nanos,
     is_started: bool,
     pub(crate) is_counted: bool,
@@ -69,21 +62,18 @@ pub struct Core<E: Send, S: Send> {
 impl<E: Send, S: Send> Core<E, S> {
     pub(crate) fn new(
         id: usize,
-        inbox: Receiver<Message<E, S>>,
+        inbox: Receiver<Parcel<E, S>>,
         hub: Arc<Hub<E, S>>,
         config: &Config,
     ) -> Self {
         Self {
             desk: Desk::new(CoreId(id as u16), hub, config),
             inbox,
-            batch: Vec::new(),
-            poll_events: config.poll_events,
-            poll_ns: config.poll_ns,
+            arrived: Vec::new().into_iter(),
+            batches: Batches::new(config),
             spin: Spin::new(config.spin_ns),
             retry_at: None,
             retry_ns: RETRY_NS.0,
-            untimed: 0,
-            is_stamped: false,
             publish_at: 0,
             is_started: false,
             is_counted: false,
@@ -218,7 +208,7 @@ impl<E: Send, S: Send> Core<E, S> {
             self.leave_search();
         }
         let has_run = self.run_batches(program, scheduler);
-        self.desk.wake_touched();
+        self.desk.publish();
         if self.desk.now >= self.publish_at {
             self.publish(program);
         }
@@ -252,7 +242,7 @@ impl<E: Send, S: Send> Core<E, S> {
     /// Nothing can run before something happens.
     fn is_idle(&self, scheduler: &impl Scheduler) -> bool {
         let has_ready = !scheduler.is_empty() && self.retry_at.is_none();
-        !has_ready && self.desk.fresh.is_empty() && self.inbox.is_empty()
+        !has_ready && self.desk.fresh.is_empty() && self.has_no_mail()
     }
 
     /// There is something to run: others are not to count on this core to find what they offer.
@@ -287,8 +277,7 @@ impl<E: Send, S: Send> Core<E, S> {
         self.publish(program);
         let id = self.desk.id;
         self.desk.hub.station(id).parker.doze();
-        let has_news =
-            !self.inbox.is_empty() || self.has_end_news() || self.steal(scheduler, stealer);
+        let has_news = !self.has_no_mail() || self.has_end_news() || self.steal(scheduler, stealer);
         let wait = match self.deadline() {
             _ if has_news => Wait::No,
             Some(at) if at <= self.desk.now => Wait::No,
@@ -305,7 +294,7 @@ impl<E: Send, S: Send> Core<E, S> {
 
     /// When there is something to do though nothing comes in.
     fn deadline(&self) -> Option<Nanos> {
-        match (self.desk.next_timer(), self.retry_at) {
+        match (self.desk.wheel.next_deadline(), self.retry_at) {
             (Some(timer), Some(retry)) => Some(timer.min(retry)),
             (timer, retry) => timer.or(retry),
         }
@@ -314,10 +303,9 @@ impl<E: Send, S: Send> Core<E, S> {
     fn after_poll(&mut self, wait: Wait) {
         let began = self.desk.now;
         self.desk.stats.polls += 1;
-        self.is_stamped = false;
         if wait == Wait::No {
             self.desk.now = self.desk.hub.clock.now().max(began);
-            self.desk.wake_touched();
+            self.desk.publish();
             return;
         }
         let was_woken = self.desk.hub.station(self.desk.id).parker.rise();
@@ -326,37 +314,45 @@ impl<E: Send, S: Send> Core<E, S> {
             self.desk.wake_cost.observe(self.desk.now.saturating_sub(at), 1);
         }
         self.spin.waited(self.desk.now - began, self.desk.wake_cost.ns());
-        self.desk.wake_touched();
+        self.record(began, Doing::Wait);
+        self.desk.publish();
     }
 
     /// Acts on what other cores have sent: a bounded part of it, but all when told to stop, as it was sent before that.
     fn receive(&mut self) {
         let is_last_call = self.desk.hub.is_stopping() && !self.desk.is_stopping;
         let mut left = if is_last_call { usize::MAX } else { MESSAGES_A_TURN };
-        while left > 0 && !self.inbox.is_empty() {
-            let Ok(message) = self.inbox.try_recv() else { return };
+        while left > 0 {
+            let Some(message) = self.next_message() else { return };
             self.desk.deliver(message);
             left -= 1;
         }
     }
 
+    /// The next message from another core or thread.
+    pub(crate) fn next_message(&mut self) -> Option<Message<E, S>> {
+        loop {
+            if let Some(message) = self.arrived.next() {
+                return Some(message);
+            }
+            match self.inbox.try_recv().ok()? {
+                Parcel::One(message) => return Some(message),
+                Parcel::Many(messages) => self.arrived = messages.into_iter(),
+            }
+        }
+    }
+
+    /// Has everything been acted on that others have sent so far?
+    pub(crate) fn has_no_mail(&self) -> bool {
+        self.arrived.len() == 0 && self.inbox.is_empty()
+    }
+
     /// Moves what has become ready into the scheduler, and gives what was left behind to the program.
-    #[inline]
     pub(crate) fn settle<P>(&mut self, program: &mut P, scheduler: &mut impl Scheduler)
     where
         P: Handler<Event = E, State = S>,
     {
-        self.desk.push_fresh(scheduler);
-        if self.desk.lost.is_empty() && self.desk.ended.is_empty() {
-            return;
-        }
-        self.desk.stats.abandoned += self.desk.lost.len() as u64;
-        for (color, stage, event) in self.desk.lost.drain(..) {
-            program.abandoned(color, stage, event);
-        }
-        for (color, state) in self.desk.ended.drain(..) {
-            program.closed(color, state);
-        }
+        self.desk.settle(program, scheduler);
     }
 
     /// Runs batches until nothing is left, or it is time to poll. True if any ran.
@@ -364,91 +360,9 @@ impl<E: Send, S: Send> Core<E, S> {
     where
         P: Admission + Handler<Event = E, State = S>,
     {
-        scheduler.permits_returned();
-        let (mut events, mut spent_ns) = (0, 0);
-        let mut is_refused = false;
-        while events < self.poll_events && spent_ns < self.poll_ns {
-            self.desk.refresh_board(scheduler, 0);
-            let mut batch = mem::take(&mut self.batch);
-            batch.clear();
-            let elected = scheduler.elect(program, self.poll_events - events, &mut batch);
-            let Some(stage) = elected else {
-                // What a scheduler leaves in a batch that it did not elect is still to run.
-                self.desk.fresh.append(&mut batch);
-                self.batch = batch;
-                is_refused = !scheduler.is_empty();
-                break;
-            };
-            let (ran, ns) = self.run_batch(program, scheduler, stage, &batch);
-            self.batch = batch;
-            events += ran.max(1);
-            spent_ns += ns;
-            self.settle(program, scheduler);
-            self.desk.wake_touched();
-            scheduler.permits_returned();
-        }
-        self.note_refusal(is_refused, events > 0);
-        events > 0
-    }
-
-    /// Runs the events of one batch, and tells how many there were and how long they took, as measured or estimated.
-    fn run_batch<P>(
-        &mut self,
-        program: &mut P,
-        scheduler: &mut impl Scheduler,
-        stage: StageId,
-        batch: &[Ready],
-    ) -> (usize, Nanos)
-    where
-        P: Admission + Handler<Event = E, State = S>,
-    {
-        self.untimed += batch.len();
-        let is_timed = self.untimed >= TIMED_EVENTS;
-        if is_timed && !self.is_stamped {
-            self.desk.now = self.desk.hub.clock.now();
-        }
-        let start = self.desk.now;
-        let (mut ran, mut unshown_ns) = (0, 0);
-        for (done, ready) in batch.iter().enumerate() {
-            if unshown_ns >= SHOW_NS {
-                unshown_ns = 0;
-                self.desk.refresh_board(scheduler, batch.len() - done);
-            }
-            let Some(cost_ns) = self.run_event(program, *ready) else { continue };
-            unshown_ns += u64::from(cost_ns);
-            ran += 1;
-        }
-        program.batch_end(stage);
-        self.desk.stats.events += ran as u64;
-        self.desk.stats.batches += 1;
-        self.is_stamped = is_timed;
-        let Some(cost) = self.desk.stages.get_mut(stage.index()) else { return (ran, 0) };
-        if !is_timed {
-            return (ran, cost.estimate.ns() * ran as u64);
-        }
-        self.untimed = 0;
-        self.desk.now = self.desk.hub.clock.now();
-        let took_ns = self.desk.now.saturating_sub(start);
-        cost.estimate.observe(took_ns, ran);
-        (ran, took_ns)
-    }
-
-    /// Runs the first event of a color, and tells its estimated cost; `None` if there was none to run.
-    #[inline]
-    fn run_event<P>(&mut self, program: &mut P, ready: Ready) -> Option<u32>
-    where
-        P: Handler<Event = E, State = S>,
-    {
-        let (mut record, queued) = self.desk.begin(ready)?;
-        let (head, state) = (&mut record.head, &mut record.state);
-        let mut cx = Context::new(&mut self.desk, head, queued.stage);
-        let run = AssertUnwindSafe(|| program.run(&mut cx, state, queued.event));
-        if catch_unwind(run).is_err() {
-            self.desk.stats.panics += 1;
-            record.head.is_closing = true;
-        }
-        self.desk.finish(ready.slot, record);
-        Some(queued.cost_ns)
+        let ran = self.batches.run(&mut self.desk, program, scheduler);
+        self.note_refusal(ran.is_refused, ran.has_run);
+        ran.has_run
     }
 
     /// If all that waits was refused, it is not asked about again before something happens, or some time passes.
@@ -489,7 +403,15 @@ impl<E: Send, S: Send> Core<E, S> {
         let took_ns = hub.clock.now().saturating_sub(start);
         self.desk.steal_cost.observe(took_ns, 1);
         self.desk.stats.thefts += 1;
+        self.desk.now = start.saturating_add(took_ns).max(self.desk.now);
+        self.record(start, Doing::Theft(victim));
         true
+    }
+
+    /// Records what was done from `start` until now.
+    fn record(&self, start: Nanos, doing: Doing) {
+        let end = self.desk.now.max(start);
+        self.desk.hub.record(self.desk.id, Span { start, end, doing });
     }
 
     pub(crate) fn publish<P: Handler<Event = E, State = S>>(&mut self, program: &mut P) {

@@ -30,8 +30,8 @@ pub const BUILT_IN_MAP: &str = include_str!("../stages.map");
 /// Descriptors that the server needs besides those of connections, where there are enough.
 const SPARE_DESCRIPTORS: u64 = 512;
 
-type ServerCore = Core<Event, Connection>;
-type ServerControl = Control<Event, Connection>;
+type ServerCore = Core<Event, Box<Connection>>;
+type ServerControl = Control<Event, Box<Connection>>;
 
 /// Serves until SIGINT or SIGTERM; requests in flight are finished first.
 pub fn run(config: &Config) -> anyhow::Result<ExitCode> {

@@ -2,19 +2,23 @@
 //!
 //! A color whose stage is refused steps aside, with those of its stage before it. Once permits have come back each such
 //! stage is asked about once, before everybody else, so that a refused color waits for nobody who came later, and a
-//! refusal costs the same however many colors wait for it.
+//! refusal costs the same however many colors wait for it. More urgent colors come before others, but every [`AGING`]th
+//! time the first of the least urgent ones does.
 
 use crate::admission::Admission;
+use crate::elect::AGING;
 use crate::event::{Color, Ready, Slot};
-use crate::links::Lists;
+use crate::links::Groups;
 use crate::machine::StageInfo;
 
-/// The list of those that wait for their turn; those of stage `n` that stepped aside are in list `n + 1`.
+/// The group of those that wait for their turn; those of stage `n` that stepped aside are in group `n + 1`.
 const WAITING: usize = 0;
 
 #[derive(Debug)]
 pub(crate) struct Admitted {
-    lists: Lists,
+    groups: Groups,
+    /// Colors that have left.
+    left: u32,
     allocates: Vec<bool>,
     /// Stages with colors aside, and whether each may be asked about.
     aside: Vec<(usize, bool)>,
@@ -23,20 +27,21 @@ pub(crate) struct Admitted {
 impl Admitted {
     pub(crate) fn new(stages: &[StageInfo]) -> Self {
         Self {
-            lists: Lists::new(stages.len() + 1),
+            groups: Groups::new(stages.len() + 1),
+            left: 0,
             allocates: stages.iter().map(|stage| stage.allocates).collect(),
             aside: Vec::new(),
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_back(&mut self, ready: Ready) {
-        self.lists.push_back(WAITING, ready);
+        self.groups.push_back(WAITING, ready);
     }
 
     #[inline]
     pub(crate) fn push_front(&mut self, ready: Ready) {
-        self.lists.push_front(WAITING, ready);
+        self.groups.push_front(WAITING, ready);
     }
 
     /// The first color whose stage is admitted.
@@ -47,7 +52,7 @@ impl Admitted {
         {
             return Some(ready);
         }
-        while let Some(ready) = self.lists.pop_front(WAITING) {
+        while let Some(ready) = self.next() {
             let stage = ready.stage.index();
             if !self.allocates.get(stage).is_some_and(|allocates| *allocates) {
                 return Some(ready);
@@ -59,21 +64,30 @@ impl Admitted {
             if !is_aside {
                 self.aside.push((stage, false));
             }
-            self.lists.push_back(stage + 1, ready);
+            self.groups.push_back(stage + 1, ready);
         }
         None
     }
 
+    #[inline]
+    fn next(&mut self) -> Option<Ready> {
+        self.left = self.left.wrapping_add(1);
+        match self.left.is_multiple_of(AGING) {
+            true => self.groups.pop_least(WAITING),
+            false => self.groups.pop_front(WAITING),
+        }
+    }
+
     #[cold]
     fn pop_aside(&mut self, admission: &mut dyn Admission) -> Option<Ready> {
-        let lists = &mut self.lists;
-        self.aside.retain(|(stage, _)| lists.count(stage + 1) > 0);
+        let groups = &mut self.groups;
+        self.aside.retain(|(stage, _)| groups.count(stage + 1) > 0);
         for (stage, may_ask) in &mut self.aside {
             if !*may_ask {
                 continue;
             }
             if admission.admit(crate::StageId(*stage as u16), 1) > 0 {
-                return lists.pop_front(*stage + 1);
+                return groups.pop_front(*stage + 1);
             }
             *may_ask = false;
         }
@@ -81,11 +95,11 @@ impl Admitted {
     }
 
     pub(crate) fn take(&mut self, color: Color, slot: Slot) -> Option<Ready> {
-        if self.lists.has(color, slot) { self.lists.remove(slot) } else { None }
+        if self.groups.has(color, slot) { self.groups.remove(slot) } else { None }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.lists.len()
+        self.groups.len()
     }
 
     #[inline]

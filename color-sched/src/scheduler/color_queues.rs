@@ -44,7 +44,7 @@ impl ColorQueues {
 }
 
 impl Scheduler for ColorQueues {
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, ready: Ready) {
         match self.left(ready.color) {
             Some(_) => self.queue.push_front(ready),

@@ -24,7 +24,7 @@ impl Fifo {
 }
 
 impl Scheduler for Fifo {
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, ready: Ready) {
         self.queue.push_back(ready);
     }

@@ -3,10 +3,12 @@
 mod admitted;
 mod color_queues;
 mod fifo;
+mod flat;
 mod stage_batch;
 
 pub use color_queues::ColorQueues;
 pub use fifo::Fifo;
+pub use flat::Flat;
 pub use stage_batch::StageBatch;
 
 use crate::admission::Admission;

@@ -1,13 +1,16 @@
 //! Stage by stage, in batches as large as memory permits (Stingy §3.2, TUX §4.5.2), over colors.
 //!
 //! Electing a stage takes colors from it in order of arrival, each with its next event: a color has at most one event in a
-//! batch. Bounds on waiting are those of the [election](crate::elect) and, inside of a stage, first come first served.
+//! batch. Of the colors of a stage the more urgent ones come first, and then first come first served; in every
+//! [`AGING`]th batch the first of the least urgent ones comes before all. Bounds on waiting: a stage's are those of the
+//! [election](crate::elect); a color waits at most for the batches that hold the colors before it, or, if it is less urgent
+//! than others, for [`AGING`] times the batches that hold those before it of its own priority.
 
 use super::Scheduler;
 use crate::admission::Admission;
-use crate::elect::Election;
+use crate::elect::{AGING, Election};
 use crate::event::{Color, Ready, Slot, StageId};
-use crate::links::Lists;
+use crate::links::Groups;
 use crate::machine::{MAX_STAGES, StageInfo};
 
 /// Tasks in a batch, unless set otherwise: a stage's code is fetched once for so many.
@@ -16,11 +19,12 @@ const BATCH_LIMIT: usize = 64;
 /// Elects the stage to run, and takes as many colors from it as admission grants.
 #[derive(Debug)]
 pub struct StageBatch {
-    lists: Lists,
+    groups: Groups,
+    batches: u32,
     election: Election,
     infos: Vec<StageInfo>,
     batch_limit: usize,
-    /// The last list.
+    /// The last group.
     last: usize,
 }
 
@@ -42,11 +46,18 @@ impl StageBatch {
         infos.truncate(MAX_STAGES);
         let flow = |info: &StageInfo| if info.flow == 0 { batch_limit } else { info.flow };
         let flow = |info: &StageInfo| u32::try_from(flow(info)).unwrap_or(u32::MAX);
-        // One list more, for the stages that this scheduler was not told of; a machine has none if it was told of so many.
-        let lists = (infos.len() + 1).min(MAX_STAGES);
+        // One group more, for the stages that this scheduler was not told of; a machine has none if it was told of so many.
+        let groups = (infos.len() + 1).min(MAX_STAGES);
         let known = infos.iter().map(|info| (info.weight, flow(info)));
-        let election = Election::new(known.chain([(1, 1)]).take(lists));
-        Self { lists: Lists::new(lists), election, infos, batch_limit, last: lists - 1 }
+        let election = Election::new(known.chain([(1, 1)]).take(groups));
+        Self {
+            groups: Groups::new(groups),
+            batches: 0,
+            election,
+            infos,
+            batch_limit,
+            last: groups - 1,
+        }
     }
 }
 
@@ -54,19 +65,19 @@ impl StageBatch {
     /// Takes one color of the stages that this scheduler was not told of.
     #[cold]
     fn elect_stranger(&mut self, batch: &mut Vec<Ready>) -> Option<StageId> {
-        let ready = self.lists.pop_front(self.last)?;
-        self.election.granted(self.last, self.lists.count(self.last));
+        let ready = self.groups.pop_front(self.last)?;
+        self.election.granted(self.last, self.groups.count(self.last));
         batch.push(ready);
         Some(ready.stage)
     }
 }
 
 impl Scheduler for StageBatch {
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, ready: Ready) {
         let stage = ready.stage.index().min(self.last);
-        self.lists.push_back(stage, ready);
-        self.election.set_waiting(stage, self.lists.count(stage));
+        self.groups.push_back(stage, ready);
+        self.election.set_waiting(stage, self.groups.count(stage));
     }
 
     #[inline]
@@ -80,7 +91,7 @@ impl Scheduler for StageBatch {
             let stage = self.election.elect()?;
             let Some(info) = self.infos.get(stage) else { return self.elect_stranger(batch) };
             let id = StageId(stage as u16);
-            let wanted = self.lists.count(stage).min(limit).min(self.batch_limit);
+            let wanted = self.groups.count(stage).min(limit).min(self.batch_limit);
             let granted = match info.allocates {
                 true => admission.admit(id, wanted).min(wanted),
                 false => wanted,
@@ -89,27 +100,28 @@ impl Scheduler for StageBatch {
                 self.election.refused(stage);
                 continue;
             }
-            for _ in 0..granted {
-                let Some(ready) = self.lists.pop_front(stage) else { break };
-                batch.push(ready);
+            self.batches = self.batches.wrapping_add(1);
+            if self.batches.is_multiple_of(AGING) {
+                batch.extend(self.groups.pop_least(stage));
             }
-            self.election.granted(stage, self.lists.count(stage));
+            self.groups.pop_into(stage, granted - batch.len(), batch);
+            self.election.granted(stage, self.groups.count(stage));
             return Some(id);
         }
     }
 
     fn take_color(&mut self, color: Color, slot: Slot) -> Option<Ready> {
-        if !self.lists.has(color, slot) {
+        if !self.groups.has(color, slot) {
             return None;
         }
-        let stage = self.lists.list_of(slot)?;
-        let ready = self.lists.remove(slot)?;
-        self.election.set_waiting(stage, self.lists.count(stage));
+        let stage = self.groups.group_of(slot)?;
+        let ready = self.groups.remove(slot)?;
+        self.election.set_waiting(stage, self.groups.count(stage));
         Some(ready)
     }
 
     fn len(&self) -> usize {
-        self.lists.len()
+        self.groups.len()
     }
 
     #[inline]

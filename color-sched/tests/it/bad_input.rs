@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use color_sched::{
     Admission, Clock, Color, Config, ConfigError, Context, Control, Core, CoreId, Driver,
-    EventSink, Fifo, Handler, LoadView, MAX_STAGES, Machine, NoSteal, Ready, Scheduler, Slot,
-    StageBatch, StageId, StageInfo, Stealer, Theft, Turn, Wait, Waker,
+    EventSink, Fifo, Handler, LoadView, MAX_STAGES, Machine, NoSteal, Priority, Ready, Scheduler,
+    Slot, StageBatch, StageId, StageInfo, Stealer, Theft, Turn, Wait, Waker,
 };
 
 use crate::program::Program;
@@ -261,7 +261,12 @@ impl Scheduler for Late {
         batch: &mut Vec<Ready>,
     ) -> Option<StageId> {
         self.left = self.left.checked_sub(1)?;
-        batch.push(Ready { color: Color(1), stage: WORK, slot: Slot(0) });
+        batch.push(Ready {
+            color: Color(1),
+            stage: WORK,
+            slot: Slot(0),
+            priority: Priority::Normal,
+        });
         Some(WORK)
     }
 

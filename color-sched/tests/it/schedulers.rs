@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use color_sched::{
-    Admission, Color, ColorQueues, Fifo, MAX_STAGES, Ready, Scheduler, Slot, StageBatch, StageId,
-    StageInfo,
+    Admission, Color, ColorQueues, Fifo, Flat, MAX_STAGES, Priority, Ready, Scheduler, Slot,
+    StageBatch, StageId, StageInfo,
 };
 use proptest::prelude::*;
 
@@ -16,12 +16,14 @@ fn stages() -> Vec<StageInfo> {
 }
 
 fn ready(color: u32, stage: u16) -> Ready {
-    Ready { color: Color(u64::from(color) + 100), stage: StageId(stage), slot: Slot(color) }
+    let color_id = Color(u64::from(color) + 100);
+    Ready { color: color_id, stage: StageId(stage), slot: Slot(color), priority: Priority::Normal }
 }
 
 fn all() -> Vec<Box<dyn Scheduler>> {
     vec![
         Box::new(Fifo::new(&stages())),
+        Box::new(Flat::new(&stages())),
         Box::new(StageBatch::new(&stages())),
         Box::new(StageBatch::new(&stages()).with_batch_limit(3)),
         Box::new(ColorQueues::new(&stages())),

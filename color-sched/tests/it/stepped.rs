@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use color_sched::{
     Admission, Clock, Color, ColorQueues, Config, Context, Control, Core, CoreId, Cost, Driver,
-    EventSink, Fifo, Handler, LoadView, Local, Machine, Scheduler, StageBatch, StageId, StageInfo,
-    Stealer, Theft, Turn, Wait, Waker,
+    EventSink, Fifo, Flat, Handler, LoadView, Local, Machine, Scheduler, StageBatch, StageId,
+    StageInfo, Stealer, Theft, Turn, Wait, Waker,
 };
 
 const STAGES: u16 = 3;
@@ -309,8 +309,9 @@ fn stages() -> Vec<StageInfo> {
 }
 
 fn scheduler(seed: u64) -> Box<dyn Scheduler + Send> {
-    match seed % 3 {
+    match seed % 4 {
         0 => Box::new(Fifo::new(&stages())),
+        3 => Box::new(Flat::new(&stages())),
         1 => Box::new(StageBatch::new(&stages()).with_batch_limit(4)),
         _ => Box::new(ColorQueues::new(&stages()).with_threshold(3)),
     }
@@ -326,7 +327,7 @@ struct Stand {
 }
 
 fn build(seed: u64, world: &Shared) -> (Control<Event, u64>, Others) {
-    let count = 1 + (seed / 3 % 4) as usize;
+    let count = 1 + (seed / 4 % 4) as usize;
     let clock = Arc::new(AtomicU64::new(0));
     let config = Config {
         poll_events: 5,

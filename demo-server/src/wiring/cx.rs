@@ -30,7 +30,7 @@ const TIMER_STEP: Nanos = 250_000_000;
 /// What a stage can do.
 pub struct Cx<'a, 'c, 's> {
     pub(super) worker: &'a mut Worker<'s>,
-    pub(super) sched: &'a mut Context<'c, Event, Connection>,
+    pub(super) sched: &'a mut Context<'c, Event, Box<Connection>>,
 }
 
 /// Objects, calls and events.

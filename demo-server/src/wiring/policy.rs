@@ -120,7 +120,7 @@ fn stealer(config: &Config, metrics: &Metrics) -> AnyStealer {
 pub fn run(
     config: &Config,
     metrics: &Metrics,
-    core: Core<Event, Connection>,
+    core: Core<Event, Box<Connection>>,
     worker: &mut Worker<'_>,
 ) -> anyhow::Result<()> {
     let infos = stage_infos();

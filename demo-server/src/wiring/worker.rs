@@ -147,7 +147,7 @@ impl<'s> Worker<'s> {
         }
     }
 
-    fn open_accepted(&mut self, sink: &mut impl EventSink<Event, Connection>) {
+    fn open_accepted(&mut self, sink: &mut impl EventSink<Event, Box<Connection>>) {
         let mut accepted = std::mem::take(&mut self.accepted);
         for socket in accepted.drain(..) {
             self.open_connection(socket, sink);
@@ -155,7 +155,11 @@ impl<'s> Worker<'s> {
         self.accepted = accepted;
     }
 
-    fn open_connection(&mut self, socket: OwnedFd, sink: &mut impl EventSink<Event, Connection>) {
+    fn open_connection(
+        &mut self,
+        socket: OwnedFd,
+        sink: &mut impl EventSink<Event, Box<Connection>>,
+    ) {
         let open = self.shared.metrics.open.fetch_add(1, Ordering::Relaxed);
         if self.stopping || open >= self.shared.max_connections {
             self.shared.metrics.open.fetch_sub(1, Ordering::Relaxed);
@@ -173,7 +177,7 @@ impl<'s> Worker<'s> {
         };
         let connection =
             Connection::new(socket, Receiving::Armed(ticket, CoreId(self.core as u16)), self.now);
-        if sink.open(color, connection).is_err() {
+        if sink.open(color, Box::new(connection)).is_err() {
             self.shared.metrics.open.fetch_sub(1, Ordering::Relaxed);
             return;
         }
@@ -208,11 +212,11 @@ impl Admission for Worker<'_> {
 
 impl Driver for Worker<'_> {
     type Event = Event;
-    type State = Connection;
+    type State = Box<Connection>;
 
     fn poll(
         &mut self,
-        sink: &mut impl EventSink<Event, Connection>,
+        sink: &mut impl EventSink<Event, Box<Connection>>,
         wait: Wait,
     ) -> io::Result<usize> {
         self.now = sink.now();
@@ -249,12 +253,12 @@ impl Driver for Worker<'_> {
 
 impl Handler for Worker<'_> {
     type Event = Event;
-    type State = Connection;
+    type State = Box<Connection>;
 
     fn run(
         &mut self,
-        cx: &mut Context<'_, Event, Connection>,
-        connection: &mut Connection,
+        cx: &mut Context<'_, Event, Box<Connection>>,
+        connection: &mut Box<Connection>,
         event: Event,
     ) {
         let Some(stage) = Stage::ALL.get(usize::from(cx.stage().0)) else { return };
@@ -268,7 +272,7 @@ impl Handler for Worker<'_> {
         self.objects.end_batch();
     }
 
-    fn stopping(&mut self, local: &mut Local<'_, Event, Connection>) {
+    fn stopping(&mut self, local: &mut Local<'_, Event, Box<Connection>>) {
         self.stopping = true;
         self.stop_accepting();
         for color in local.colors() {
@@ -276,7 +280,7 @@ impl Handler for Worker<'_> {
         }
     }
 
-    fn closed(&mut self, _color: Color, mut connection: Connection) {
+    fn closed(&mut self, _color: Color, mut connection: Box<Connection>) {
         self.shared.metrics.open.fetch_sub(1, Ordering::Relaxed);
         self.metrics().closed.add(1);
         self.pairs.forget(&mut connection.pair);
