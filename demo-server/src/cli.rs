@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Options};
 use crate::experiment::ExperimentArgs;
-use crate::experiment::worker::{self, WorkerArgs};
+use crate::experiment::worker::{self, DispatchArgs, WorkerArgs};
 use crate::load::LoadArgs;
 use crate::{experiment, explain, load, serve};
 
@@ -36,6 +36,9 @@ enum Command {
     /// One window of an experiment, in a process of its own
     #[command(hide = true)]
     Worker(WorkerArgs),
+    /// One window of `dispatch`, in a process of its own
+    #[command(hide = true)]
+    DispatchWorker(DispatchArgs),
 }
 
 /// `serve`, `explain` and `check` take the same options: they do, print and judge the same configuration.
@@ -72,6 +75,7 @@ pub fn run() -> ExitCode {
         Command::Load(args) => load::main(&args),
         Command::Experiment(args) => experiment::run(&args),
         Command::Worker(args) => worker::run(&args),
+        Command::DispatchWorker(args) => worker::run_dispatch(&args),
     };
     outcome.unwrap_or_else(|error| {
         let wrong_usage = error.downcast_ref::<ConfigError>().is_some();

@@ -5,6 +5,7 @@
 //! | `nginx` | what does a small request cost here, in nginx, and without the mechanisms? |
 //! | `stages` | what does a task cost as more and more are in flight through its stages? |
 //! | `allocate` | what do an allocation, a permit and a free on another CPU cost? |
+//! | `dispatch` | what does an event cost, here and at another core, and what do timers, stages and colors cost? |
 //! | `worker` | what does one configuration cost, alone in a fresh process? |
 //! | `runner` | how is a worker started, and what did it say? |
 //! | `valgrind` | what did valgrind count? |
@@ -26,6 +27,7 @@
 mod allocate;
 mod blocks;
 mod counted;
+mod dispatch;
 mod interrupt;
 mod nginx;
 mod paired;
@@ -90,6 +92,9 @@ pub enum Name {
     Stages,
     /// Allocating and freeing, permits, frees on another CPU: the slab, mimalloc, malloc
     Allocate,
+    /// Events of known and new colors, at this core and another, timers, elections, stalls: the colors,
+    /// tokio, async-executor, rayon
+    Dispatch,
 }
 
 /// Said where a peer is missing because it was not built in; the experiment's name follows.
@@ -101,6 +106,8 @@ struct Setup {
     quick: bool,
     server_cpu: usize,
     load_cpu: usize,
+    /// Can processes and threads be bound to CPUs?
+    can_pin: bool,
     interrupt: Interrupt,
 }
 
@@ -122,13 +129,18 @@ pub fn run(args: &ExperimentArgs) -> anyhow::Result<ExitCode> {
         ensure!(cpus.contains(&cpu), "this process may not run on CPU {cpu}; choose from {cpus:?}");
     }
     let interrupt = Interrupt::install()?;
-    let setup = Setup { quick: args.quick, server_cpu, load_cpu, interrupt };
     // This process mostly sleeps; where it does not, it must not do so beside the server.
-    pin_this_thread(&[setup.load_cpu]).context("cannot leave the server's CPU")?;
+    let pinned = pin_this_thread(&[load_cpu]);
+    let can_pin = pinned.is_ok();
+    if args.name != Name::Dispatch {
+        pinned.context("cannot leave the server's CPU")?;
+    }
+    let setup = Setup { quick: args.quick, server_cpu, load_cpu, can_pin, interrupt };
     let outcome = match args.name {
         Name::Nginx => nginx::run(&setup)?,
         Name::Stages => stages::run(&setup)?,
         Name::Allocate => allocate::run(&setup)?,
+        Name::Dispatch => dispatch::run(&setup)?,
     };
     print!("{}", outcome.report);
     if let Some(path) = &args.json {

@@ -41,8 +41,8 @@ pub(super) fn find_program(name: &str) -> Option<PathBuf> {
 }
 
 impl Process {
-    /// Starts the command's program, arguments, environment and directory on `cpus`. What it prints goes to a
-    /// file in `logs`.
+    /// Starts the command's program, arguments, environment and directory on `cpus`, or wherever this thread may
+    /// run if there are none. What it prints goes to a file in `logs`.
     ///
     /// It must not outlive the calling thread: where the kernel watches over it, it ends with that
     /// thread.
@@ -144,6 +144,9 @@ fn setpriv() -> Option<&'static Path> {
 /// Starts the command with this thread's CPUs changed to `cpus` meanwhile, because a child begins
 /// with those of the thread that starts it.
 fn spawn_on(command: &mut Command, cpus: &[usize]) -> anyhow::Result<Child> {
+    if cpus.is_empty() {
+        return Ok(command.spawn()?);
+    }
     let ours = allowed_cpus()?;
     pin_this_thread(cpus).with_context(|| format!("cannot use CPUs {cpus:?}"))?;
     let child = command.spawn();

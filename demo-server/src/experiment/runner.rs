@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
+use serde::de::DeserializeOwned;
 
 use super::Setup;
 use super::blocks;
@@ -74,7 +75,7 @@ impl Work {
     }
 }
 
-fn name_of(value: impl ValueEnum) -> String {
+pub(super) fn name_of(value: impl ValueEnum) -> String {
     value.to_possible_value().map_or(String::new(), |value| value.get_name().into())
 }
 
@@ -219,10 +220,23 @@ impl Runner {
     ) -> anyhow::Result<Answer> {
         let mut command = Command::new(program);
         command.args(args).envs(work.env.iter().copied());
-        let process = Process::start("worker", &command, cpus, self.scratch.path())?;
+        self.answer(&command, cpus)
+    }
+
+    /// What a worker of this program says that is started with `args` on `cpus`.
+    pub(super) fn ask<T: DeserializeOwned>(
+        &self,
+        args: &[String],
+        cpus: &[usize],
+    ) -> anyhow::Result<T> {
+        self.answer(Command::new(&self.program).args(args), cpus)
+    }
+
+    fn answer<T: DeserializeOwned>(&self, command: &Command, cpus: &[usize]) -> anyhow::Result<T> {
+        let process = Process::start("worker", command, cpus, self.scratch.path())?;
         let limit = LIMIT.min(self.left());
         let ended = self.interrupt.wait_for(limit, STEP, || process.ended())?;
-        let Some(ended) = ended else { bail!("a worker did not end in time: {work:?}") };
+        let Some(ended) = ended else { bail!("a worker did not end in time: {command:?}") };
         if !ended.is_success() {
             bail!("a worker ended with {ended}: {}", process.last_words());
         }

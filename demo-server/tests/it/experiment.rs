@@ -196,7 +196,7 @@ fn shell(script: &str) -> Command {
 }
 
 /// The first CPU that we may use ourselves.
-fn first_cpu() -> usize {
+pub(crate) fn first_cpu() -> usize {
     let status = fs::read_to_string("/proc/thread-self/status").expect("a thread has a status");
     let line = status
         .lines()
@@ -283,6 +283,19 @@ fn process_runs_where_it_was_put_and_we_stay_where_we_were() {
         ["Cpus_allowed_list:", "0"]
     );
     assert_eq!(cpus(), before);
+}
+
+#[test]
+fn process_that_is_given_no_cpus_runs_where_we_do() {
+    let cpus = |text: String| {
+        text.lines().find(|line| line.starts_with("Cpus_allowed_list")).map(String::from)
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let command = shell("grep Cpus_allowed_list /proc/self/status");
+    let process = Process::start("test", &command, &[], dir.path()).expect("a shell");
+    wait_until("grep has ended", || process.ended().expect("our child").is_some());
+    let ours = fs::read_to_string("/proc/thread-self/status").expect("a thread has a status");
+    assert_eq!(cpus(process.output()), cpus(ours));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The server, tested from outside and in its pure parts.
 
 mod cli;
+mod dispatch;
 mod experiment;
 mod http_body;
 mod http_conditional;

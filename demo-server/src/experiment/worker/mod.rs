@@ -16,9 +16,11 @@
 //! | `remote` | what does a free on another CPU cost? |
 //! | `oversize` | what does a request cost that is larger than its site? |
 //! | `outside` | what does the slab cost a program that never enters a scope? |
+//! | `dispatch` | what does an event cost, here, at another core, and in other schedulers? |
 
 mod admit;
 mod clock;
+mod dispatch;
 mod heap;
 mod lines;
 mod outside;
@@ -34,6 +36,10 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 pub(super) use clock::WARM_UP;
+pub use dispatch::DispatchArgs;
+#[cfg(test)]
+pub(super) use dispatch::run as dispatch_found;
+pub(super) use dispatch::{By, Case, Found, Metric};
 pub(super) use heap::mimalloc_version;
 pub(super) use pair::BURST;
 pub(super) use remote::SIZE as REMOTE_SIZE;
@@ -144,6 +150,13 @@ fn work(args: &WorkerArgs) -> anyhow::Result<Answer> {
         Job::Oversize => oversize::run(args, clock),
         Job::Outside => outside::run(args, clock),
     }
+}
+
+/// Runs a worker of `dispatch` and prints what it found.
+pub fn run_dispatch(args: &DispatchArgs) -> anyhow::Result<ExitCode> {
+    let found = dispatch::run(args).with_context(|| format!("{args:?}"))?;
+    println!("{}", serde_json::to_string(&found)?);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// This build has no peers.

@@ -1,0 +1,273 @@
+//! What does an event cost, here and at another core, and what do timers, stages and colors cost?
+//!
+//! An event handled is one post and one run; in the peers, what their users do instead: a wake and a poll of a task that is
+//! there, or a spawn and a run of one that is not. All times come from A/B/B/A blocks of processes. What each
+//! window does stands in its module beneath `worker::dispatch`.
+//!
+//! | module | the question it answers |
+//! |---|---|
+//! | `configs` | which configurations are there, and what follows from them? |
+//! | `plan` | which blocks, and in which order? |
+
+mod configs;
+mod plan;
+
+use std::time::Duration;
+
+use anyhow::Context;
+
+use self::configs::{Config, FINDINGS, MEDIANS, is_built_in};
+use super::blocks::while_there_is_time;
+use super::paired::{Comparison, Measurement, Paired};
+use super::progress::Progress;
+use super::report::{Better, Ratio, Report};
+use super::runner::{Runner, name_of};
+use super::worker::{Case, Found, Metric, WARM_UP};
+use super::{Outcome, Setup, WITHOUT_PEERS};
+
+/// Left to the last worker, should it take longer than all before.
+const SPARE: Duration = Duration::from_secs(3);
+/// What starting a worker adds to its window, a million timers included.
+const OVERHEAD: Duration = Duration::from_millis(60);
+/// Colors that are open while memory is looked at.
+const IDLE_COLORS: u64 = 1_000_000;
+
+/// Runs the experiment.
+pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
+    let mut report = Report::measured("dispatch");
+    let ms = if setup.quick { 60 } else { 500 };
+    let runner = Runner::new(setup, ms)?;
+    describe(&mut report, setup, ms);
+    let windows = Windows { runner: &runner, setup, ms };
+    let has_two = setup.can_pin && setup.server_cpu != setup.load_cpu;
+    let paired = windows.measure(&mut report, &plan::blocks(setup.quick, has_two, is_built_in))?;
+    windows.memory(&mut report, if setup.quick { 2 } else { 5 })?;
+    paired.rows(&mut report);
+    conclude(&mut report, &paired);
+    super::note_null(&mut report);
+    Ok(Outcome { report, failure: None })
+}
+
+fn describe(report: &mut Report, setup: &Setup, ms: u64) {
+    report.note(format!(
+        "every window is a process of its own on CPU {} and measures {ms} ms ({} times that for stalls); -known: x colors or tasks that \
+         are there, an event is a post and a run, or a wake and a poll; -own: each color posts to itself, as each task wakes itself; -new: one color or task for each event, x at a time; \
+         cycles: by a chain of dependent operations, timed before and after",
+        setup.server_cpu,
+        plan::STALL_WINDOWS
+    ));
+    report.note(
+        "polling-: half a round trip between two threads that never wait; parked-: from the post to the handler on a CPU that \
+         sleeps, and the post itself (waker_); timer-, rearm-: one armed and cancelled, or cancelled and armed, among x; \
+         queues-S, election-S: a choice among S stages, x colors waiting, batches of one; -waiting-N: among x stages, N waiting; work-: events of 1 us; stall-: others' delay while a handler takes 10 ms every 100 ms",
+    );
+    let without = "nothing is said of another core (polling, parked, work on two cores, stalls)";
+    if !setup.can_pin {
+        report.note(format!(
+            "this process may not bind itself to a CPU, so that windows run anywhere, and {without}"
+        ));
+    } else if setup.server_cpu == setup.load_cpu {
+        report.note(format!("there is one CPU only: {without}"));
+    } else {
+        report.note(format!("the other core is on CPU {}", setup.load_cpu));
+    }
+    if cfg!(debug_assertions) || !cfg!(target_arch = "x86_64") {
+        report.note("no cycles: they are known for optimised builds on x86-64 only");
+    }
+    if !cfg!(feature = "peers") {
+        report.note(format!("{WITHOUT_PEERS} dispatch"));
+    }
+}
+
+/// How the windows are measured.
+struct Windows<'a> {
+    runner: &'a Runner,
+    setup: &'a Setup,
+    ms: u64,
+}
+
+impl Windows<'_> {
+    /// Measures the blocks in turn, as many as there is time for.
+    fn measure(&self, report: &mut Report, blocks: &[Comparison]) -> anyhow::Result<Paired> {
+        let mut paired = Paired::default();
+        let mut progress = Progress::new(blocks.len());
+        let expected = (self.runner.window().mul_f64(1.0 + WARM_UP) + OVERHEAD) * 4;
+        let left = || self.runner.left().saturating_sub(SPARE);
+        let left_out = while_there_is_time(blocks, expected, left, |block| {
+            let Comparison { of, to, x } = block;
+            progress.step(&format!("{of} and {to}, {x}"));
+            let measured = paired.block(block, |name, x| {
+                let config = configs::config(name).context("a block of no configuration")?;
+                anyhow::Ok(measurement(&self.ask(config, x)?))
+            });
+            self.runner.forgive_if_late(report, &format!("{of} and {to}"), measured)
+        })?;
+        if left_out > 0 {
+            report.note(format!("{left_out} of {} blocks did not fit into the time", blocks.len()));
+        }
+        Ok(paired)
+    }
+
+    /// What one window found.
+    fn ask(&self, config: &Config, x: u64) -> anyhow::Result<Found> {
+        let (live, stages) = config.counts(x);
+        let windows = match config.case {
+            Case::Stall | Case::NoStall => plan::STALL_WINDOWS,
+            _ => 1,
+        };
+        let mut args = vec!["dispatch-worker".into(), name_of(config.case)];
+        let options = [
+            ("--by", name_of(config.by)),
+            ("--live", live.to_string()),
+            ("--stages", stages.to_string()),
+            ("--ms", (self.ms * windows).to_string()),
+        ];
+        args.extend(options.into_iter().flat_map(|(name, value)| [name.into(), value]));
+        let Setup { server_cpu, load_cpu, can_pin, .. } = *self.setup;
+        let mut cpus = if can_pin { vec![server_cpu] } else { Vec::new() };
+        if config.is_of_two_cpus() {
+            let named = [("--cpu", server_cpu), ("--other-cpu", load_cpu)];
+            args.extend(named.into_iter().flat_map(|(name, cpu)| [name.into(), cpu.to_string()]));
+            cpus.push(load_cpu);
+        }
+        self.runner.ask(&args, &cpus)
+    }
+
+    /// Adds a row for the bytes of an idle color.
+    fn memory(&self, report: &mut Report, windows: usize) -> anyhow::Result<()> {
+        let config = configs::config("idle-color").context("no configuration of idle colors")?;
+        let mut values = Vec::new();
+        for _ in 0..windows {
+            let found = self.ask(config, IDLE_COLORS).map(|found| {
+                values.extend(found.values.iter().map(|&(_, bytes)| bytes));
+            });
+            self.runner.forgive_if_late(report, "idle-color", found)?;
+        }
+        if let Some(interval) = crate::interval::bootstrap(&values, 1) {
+            let (metric, unit) = Metric::Bytes.names();
+            report.row("idle-color", IDLE_COLORS, metric, unit, interval);
+        }
+        Ok(())
+    }
+}
+
+fn measurement(found: &Found) -> Measurement {
+    let named = found.values.iter().map(|&(metric, value)| {
+        let (name, unit) = metric.names();
+        (name, unit, value)
+    });
+    Measurement(named.collect())
+}
+
+/// Adds the ratios, and the medians that stand among them.
+fn conclude(report: &mut Report, paired: &Paired) {
+    report.ratios.extend(FINDINGS.iter().filter_map(|finding| paired.ratio(finding)));
+    for (id, config, metric) in MEDIANS {
+        let metric = metric.names().0;
+        let row = report.rows.iter().find(|row| row.config == *config && row.metric == metric);
+        let Some(row) = row else { continue };
+        let (of, to, metric) = (row.config.clone(), "1 ns".into(), row.metric.clone());
+        let (median, low, high) = (row.median, row.low, row.high);
+        let better = Better::Lower;
+        report.ratios.push(Ratio { id: (*id).into(), of, to, metric, better, median, low, high });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::collections::hash_map::Entry;
+
+    use super::*;
+    use crate::experiment::worker::{DispatchArgs, dispatch_found};
+    use crate::load::sys::allowed_cpus;
+
+    /// What is promised to whoever reads the JSON: of this core, with peers, of two CPUs.
+    const PROMISED: [(&str, bool, bool); 14] = [
+        ("known_color_vs_tokio", true, false),
+        ("new_color_vs_tokio", true, false),
+        ("known_color_vs_async_executor", true, false),
+        ("known_color_vs_rayon", true, false),
+        ("colors_50000_vs_known", false, false),
+        ("timer_vs_btree", false, false),
+        ("election_4096_vs_4", false, false),
+        ("election_1e6_vs_1", false, false),
+        ("aa_null", false, false),
+        ("polling_handover_ns", false, true),
+        ("parked_wake_ns", false, true),
+        ("parked_waker_ns", false, true),
+        ("two_cores_vs_one", false, true),
+        ("stall_p999_vs_none", false, true),
+    ];
+
+    /// A window of a few milliseconds in this process, with a few colors where there are many.
+    fn tiny(name: &str, x: u64, cpus: &[usize]) -> anyhow::Result<Measurement> {
+        let config = configs::config(name).context("a block of no configuration")?;
+        let (live, stages) = config.counts(x);
+        let two = config.is_of_two_cpus();
+        let args = DispatchArgs {
+            case: config.case,
+            by: config.by,
+            live: usize::try_from(live.min(1000))?,
+            stages: usize::try_from(stages)?,
+            cpu: cpus.first().copied().filter(|_| two),
+            other_cpu: cpus.last().copied().filter(|_| two),
+            ms: 3,
+            rounds: None,
+        };
+        // In a thread of its own, which it may bind to a CPU.
+        let found = std::thread::spawn(move || dispatch_found(&args)).join();
+        Ok(measurement(&found.map_err(|_| anyhow::anyhow!("{name} panicked"))??))
+    }
+
+    #[test]
+    fn quick_run_of_tiny_windows_has_what_is_promised() {
+        let cpus = allowed_cpus().expect("the kernel says where we may run");
+        let has_two = cpus.len() > 1;
+        let mut paired = Paired::default();
+        let mut windows = HashMap::<_, Measurement>::new();
+        for block in plan::blocks(true, has_two, is_built_in) {
+            // One window of each, as many times as it is asked for.
+            let measured = paired.block(&block, |name, x| match windows.entry((name, x)) {
+                Entry::Occupied(entry) => Ok(entry.get().clone()),
+                Entry::Vacant(entry) => tiny(name, x, &cpus).map(|it| entry.insert(it).clone()),
+            });
+            measured.unwrap_or_else(|error| panic!("{block:?}: {error:#}"));
+        }
+        let mut report = Report::measured("dispatch");
+        paired.rows(&mut report);
+        conclude(&mut report, &paired);
+        let json = report.to_json().expect("plain data");
+        let report: Report = serde_json::from_str(&json).expect("its own form");
+        for (id, of_peers, of_two) in PROMISED {
+            let found = report.ratios.iter().find(|ratio| ratio.id == id);
+            let expected = (!of_peers || cfg!(feature = "peers")) && (!of_two || has_two);
+            assert_eq!(found.is_some(), expected, "{id}");
+            let Some(ratio) = found else { continue };
+            let is_sound = ratio.median > 0.0 && ratio.low <= ratio.median;
+            assert!(is_sound && ratio.median <= ratio.high, "{ratio:?}");
+        }
+        let is_sound = |row: &crate::experiment::Row| row.median.is_finite() && row.n > 0;
+        assert!(report.rows.iter().all(is_sound), "{json}");
+    }
+
+    #[test]
+    fn one_cpu_has_no_rows_of_another_core() {
+        let blocks = plan::blocks(true, false, |_| true);
+        let mut names = blocks.iter().flat_map(|block| [block.of, block.to]);
+        assert!(!blocks.is_empty());
+        assert!(names.all(|name| configs::config(name).is_some_and(|c| !c.is_of_two_cpus())));
+    }
+
+    #[test]
+    fn every_ratio_has_its_block_in_a_quick_run() {
+        let blocks = plan::blocks(true, true, |_| true);
+        for finding in FINDINGS {
+            let is_of = |block: &Comparison| {
+                let is_at = finding.x.is_none_or(|x| x == block.x);
+                (block.of, block.to) == (finding.of, finding.to) && is_at
+            };
+            assert!(blocks.iter().any(is_of), "{}: nothing measures it", finding.id);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! How long do others wait for a handler that takes long?
+//!
+//! A thread outside posts an event of 5 µs to each of `live` colors every 500 µs, whose homes are two cores by turns; one color
+//! of the first core, pinned there, gets an event of 10 ms every 100 ms. The figure is the time from the post of the
+//! others' events to their handler. Nothing is paced by the cores themselves, so that a core that stalls is not spared the
+//! events of that time. The thread that posts shares the second CPU.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use anyhow::{Context as _, ensure};
+use color_sched::{
+    Admission, Color, Config, Context, Control, Core, CoreId, CoreStats, Driver, EventSink,
+    Handler, Local, Machine, NoSteal, StageBatch, StageId, StageInfo, Wait, Waker,
+};
+use mely_steal::{Mely, Topology};
+
+use super::cycles::turns_of;
+use super::samples::Samples;
+use super::{By, Case, DispatchArgs, Found, Metric, spin, two_cpus};
+use crate::experiment::worker::clock::{Clock, WARM_UP};
+use crate::load::sys::pin_this_thread;
+
+const SHORT: StageId = StageId(0);
+const LONG: StageId = StageId(1);
+/// The color that takes long; its home is the first core.
+const STALLER: Color = Color::at_home(CoreId(0), 0, 2);
+const SHORT_NS: u64 = 5_000;
+const LONG_TIME: Duration = Duration::from_millis(10);
+const TICK: Duration = Duration::from_micros(500);
+/// Ticks from one long event to the next.
+const PERIOD: u64 = 200;
+/// Times that a core keeps.
+const ROOM: usize = 1 << 20;
+
+/// An event: when it was posted, in nanoseconds since the base.
+type Posted = u64;
+
+/// What a core runs.
+struct Program<'a> {
+    base: Instant,
+    turns: u64,
+    is_warm: &'a AtomicBool,
+    samples: Samples,
+}
+
+impl Admission for Program<'_> {
+    fn admit(&mut self, _: StageId, wanted: usize) -> usize {
+        wanted
+    }
+}
+
+impl Driver for Program<'_> {
+    type Event = Posted;
+    type State = ();
+
+    fn poll(&mut self, sink: &mut impl EventSink<Posted, ()>, wait: Wait) -> io::Result<usize> {
+        match wait {
+            Wait::No => {}
+            Wait::Forever => thread::park(),
+            Wait::Until(_) => thread::park_timeout(wait.timeout(sink.now()).unwrap_or_default()),
+        }
+        Ok(0)
+    }
+
+    fn waker(&self) -> Waker {
+        let thread = thread::current();
+        Waker::new(move || thread.unpark())
+    }
+}
+
+impl Handler for Program<'_> {
+    type Event = Posted;
+    type State = ();
+
+    fn run(&mut self, cx: &mut Context<'_, Posted, ()>, (): &mut (), posted: Posted) {
+        if cx.is_stopping() {
+            cx.close();
+        } else if cx.stage() == LONG {
+            cx.pin();
+            let begun = Instant::now();
+            while begun.elapsed() < LONG_TIME {
+                spin(self.turns);
+            }
+        } else {
+            let waited = (self.base.elapsed().as_nanos() as u64).saturating_sub(posted);
+            if self.is_warm.load(Ordering::Relaxed) {
+                self.samples.add(waited);
+            }
+            spin(self.turns);
+        }
+    }
+
+    fn stopping(&mut self, local: &mut Local<'_, Posted, ()>) {
+        for color in local.colors() {
+            // If it is closed already there is nothing to close.
+            let _ = local.post(color, SHORT, 0);
+        }
+    }
+}
+
+/// Runs the worker.
+pub(super) fn run(args: &DispatchArgs, clock: Clock) -> anyhow::Result<Found> {
+    let cpus = two_cpus(args)?;
+    let turns = turns_of(SHORT_NS);
+    let (base, is_warm) = (Instant::now(), AtomicBool::new(false));
+    let (control, cores) = Machine::new(Config::new(2, stages()))?;
+    let colors: Vec<_> = (1..=args.live as u64).map(|n| Color(n + 1)).collect();
+    for &color in colors.iter().chain([&STALLER]) {
+        control.open(color, ()).ok().context("the machine has been stopped")?;
+    }
+    let stalls = args.case == Case::Stall;
+    let all = thread::scope(|scope| {
+        let run = |(core, cpu)| {
+            let samples = Samples::new(ROOM);
+            let program = Program { base, turns, is_warm: &is_warm, samples };
+            let (control, steals) = (control.clone(), args.by == By::Mely);
+            scope.spawn(move || {
+                let ran = on_core(core, program, cpu, cpus, steals);
+                // If one core fails the other is not to wait for it.
+                control.stop();
+                ran
+            })
+        };
+        let threads: Vec<_> = cores.into_iter().zip(cpus).map(run).collect();
+        let posted = pin_this_thread(&[cpus[1]])
+            .context("cannot use the second CPU")
+            .and_then(|()| post(&control, &colors, stalls, clock, base, &is_warm));
+        control.stop();
+        let mut all = Samples::new(0);
+        for thread in threads {
+            let samples = thread.join().map_err(|_| anyhow::anyhow!("a core panicked"))??;
+            all.append(&samples);
+        }
+        posted?;
+        anyhow::Ok(all)
+    });
+    let mut all = all?;
+    let asked = [(Metric::P50, 0.5), (Metric::P99, 0.99), (Metric::P999, 0.999)];
+    let is_timed = matches!(clock, Clock::Time(_));
+    let values = if is_timed { all.quantiles(1.0, &asked) } else { Vec::new() };
+    Ok(Found { units: all.len() as u64, values })
+}
+
+fn stages() -> Vec<StageInfo> {
+    vec![StageInfo::new("short").allocates(), StageInfo::new("long")]
+}
+
+fn on_core(
+    core: Core<Posted, ()>,
+    mut program: Program<'_>,
+    cpu: usize,
+    cpus: [usize; 2],
+    steals: bool,
+) -> anyhow::Result<Samples> {
+    pin_this_thread(&[cpu]).with_context(|| format!("cannot use CPU {cpu}"))?;
+    let scheduler = StageBatch::new(&stages());
+    let _: CoreStats = if steals {
+        let topology = Topology::detect(&cpus).unwrap_or_else(|_| Topology::uniform(2));
+        core.run(&mut program, scheduler, &mut Mely::new(topology))?
+    } else {
+        core.run(&mut program, scheduler, &mut NoSteal)?
+    };
+    Ok(program.samples)
+}
+
+/// Posts until the time is over, or as many ticks as there are rounds.
+fn post(
+    control: &Control<Posted, ()>,
+    colors: &[Color],
+    stalls: bool,
+    clock: Clock,
+    base: Instant,
+    is_warm: &AtomicBool,
+) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    for tick in 0.. {
+        let elapsed = begun.elapsed();
+        match clock {
+            Clock::Time(window) if elapsed >= window.mul_f64(1.0 + WARM_UP) => break,
+            Clock::Time(window) if elapsed < window.mul_f64(WARM_UP) => {}
+            Clock::Rounds(rounds) if tick >= rounds => break,
+            _ => is_warm.store(true, Ordering::Relaxed),
+        }
+        if stalls && tick % PERIOD == 0 {
+            control.post(STALLER, LONG, 0).ok().context("the machine has been stopped")?;
+        }
+        for &color in colors {
+            let posted = base.elapsed().as_nanos() as u64;
+            ensure!(control.post(color, SHORT, posted).is_ok(), "the machine has been stopped");
+        }
+        thread::sleep(TICK);
+    }
+    // What was posted last is to be run, not closed.
+    thread::sleep(2 * LONG_TIME);
+    Ok(())
+}
