@@ -15,6 +15,7 @@
 //! | [`learn`] | what do things cost? |
 //! | [`CoreStats`], [`Histogram`], [`Trace`] | what has it done, and how long did it take? |
 //! | [`Machine`], [`Control`] | how is it all made, and ended? |
+//! | [`sim`] | what would it do on 64 cores? |
 //!
 //! Events of one producer (a color, a core's driver, a thread outside) for one color run in the order in which they were
 //! posted. A stolen color is posted to by way of its home, which forwards; only what the color itself, its timers, and the
@@ -50,6 +51,8 @@ mod record;
 mod running;
 pub mod scheduler;
 mod settle;
+#[cfg(not(loom))]
+pub mod sim;
 mod stats;
 mod stealer;
 mod sys;

@@ -199,7 +199,7 @@ impl Machine {
 /// A handle on a machine, for any thread.
 #[derive(Debug)]
 pub struct Control<E, S> {
-    hub: Arc<Hub<E, S>>,
+    pub(crate) hub: Arc<Hub<E, S>>,
 }
 
 impl<E, S> Clone for Control<E, S> {

@@ -15,6 +15,10 @@ mod program;
 #[cfg(not(loom))]
 mod schedulers;
 #[cfg(not(loom))]
+mod sim;
+#[cfg(not(loom))]
+mod sim_random;
+#[cfg(not(loom))]
 mod stepped;
 #[cfg(not(loom))]
 mod theft;
