@@ -52,6 +52,7 @@ fn describe(report: &mut Report, setup: &Setup, ms: u64) {
     report.note(format!(
         "every window is a process of its own on CPU {} and measures {ms} ms ({} times that for stalls); -known: x colors or tasks that \
          are there, an event is a post and a run, or a wake and a poll; -own: each color posts to itself, as each task wakes itself; -new: one color or task for each event, x at a time; \
+         -transient: a color that is not opened, but posted to; \
          cycles: by a chain of dependent operations, timed before and after",
         setup.server_cpu,
         plan::STALL_WINDOWS

@@ -22,8 +22,8 @@ fn units(line: &str) -> u64 {
 
 #[test]
 fn dispatch_worker_does_as_many_units_as_it_is_told() {
-    for by in ["stage", "color", "fifo"] {
-        for case in ["known", "own", "new"] {
+    for by in ["stage", "color", "flat", "fifo"] {
+        for case in ["known", "own", "new", "transient"] {
             for live in [1, 64, 1000] {
                 let line = format!("{case} --by {by} --live {live} --rounds 2");
                 assert_eq!(units(&line), 2 << 14, "{line}");

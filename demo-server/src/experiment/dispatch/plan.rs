@@ -44,6 +44,7 @@ fn same_core() -> Vec<Comparison> {
     blocks.extend(known[..2].iter().map(|to| one("stage-own", to, FEW)));
     let new = ["tokio-new", "async-executor-new", "tokio-worker-new", "stage-known"];
     blocks.extend(new.map(|to| one("stage-new", to, FEW)));
+    blocks.extend(["tokio-new", "stage-new"].map(|to| one("stage-transient", to, FEW)));
     blocks.push(one("stage-known", KNOWN_FEW, MANY));
     blocks.push(one("stage-known", "tokio-known", MANY));
     blocks
@@ -51,7 +52,7 @@ fn same_core() -> Vec<Comparison> {
 
 /// The policies beside each other, and one color.
 fn schedulers() -> Vec<Comparison> {
-    let others = ["color-known", "fifo-known"];
+    let others = ["color-known", "flat-known", "fifo-known"];
     let points = [FEW, 1].into_iter();
     let mut blocks: Vec<_> =
         points.flat_map(|x| others.map(|to| one("stage-known", to, x))).collect();

@@ -83,6 +83,8 @@ pub(in super::super) enum Case {
     Own,
     /// A color or a task that is made for one event.
     New,
+    /// A color that opens with its event and closes after it.
+    Transient,
     /// To another core that polls, and back.
     Polling,
     /// To another core that waits.
@@ -112,6 +114,8 @@ pub(in super::super) enum By {
     Color,
     /// Cores with one queue.
     Fifo,
+    /// Cores with one list, whose first color runs several events in a row.
+    Flat,
     /// Nothing but a queue of boxed closures.
     Boxes,
     /// A current-thread runtime; with other threads, a multi-thread runtime.
@@ -181,9 +185,10 @@ pub(in super::super) fn run(args: &DispatchArgs) -> anyhow::Result<Found> {
     }
     let clock = Clock::new(args.ms, args.rounds);
     match (args.case, args.by) {
-        (Case::Known | Case::Own | Case::New, By::Stage | By::Color | By::Fifo) => {
-            relay::run(args, clock)
-        }
+        (
+            Case::Known | Case::Own | Case::New | Case::Transient,
+            By::Stage | By::Color | By::Fifo | By::Flat,
+        ) => relay::run(args, clock),
         (Case::New, By::Boxes) => boxes::run(clock),
         (Case::Polling, _) => polling::run(args, clock),
         (Case::Parked, _) => parked::run(args, clock),

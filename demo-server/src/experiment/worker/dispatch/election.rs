@@ -6,7 +6,9 @@
 
 use anyhow::{Context, ensure};
 use color_sched::elect::Election;
-use color_sched::{Color, MAX_STAGES, Ready, Scheduler, Slot, StageBatch, StageId, StageInfo};
+use color_sched::{
+    Color, MAX_STAGES, Priority, Ready, Scheduler, Slot, StageBatch, StageId, StageInfo,
+};
 
 use super::{By, DispatchArgs, Found, timed};
 use crate::experiment::worker::clock::Clock;
@@ -27,7 +29,12 @@ fn queued(args: &DispatchArgs, clock: Clock) -> anyhow::Result<Found> {
     for color in 0..args.live {
         let stage = StageId(u16::try_from(color % args.stages)?);
         let slot = Slot(u32::try_from(color)?);
-        scheduler.push(Ready { color: Color(color as u64), stage, slot });
+        scheduler.push(Ready {
+            color: Color(color as u64),
+            stage,
+            slot,
+            priority: Priority::Normal,
+        });
     }
     let last = args.stages - 1;
     let mut admit = |_, wanted| wanted;

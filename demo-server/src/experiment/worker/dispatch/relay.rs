@@ -2,7 +2,8 @@
 //!
 //! Known: `live` colors, each with one event waiting; whoever runs posts one event to the next in an order without pattern,
 //! and a single color to itself. Own: the same, but each posts to itself. New: whoever runs opens a color, posts one event to it, and closes itself; `live` of them are
-//! open at any time. Everything is as a server has it: the stage allocates, so that a permit is asked for each batch, and the
+//! open at any time. Transient: whoever runs posts one event to a color that was never there, which opens with it and closes
+//! after it. Everything is as a server has it: the stage allocates, so that a permit is asked for each batch, and the
 //! turn polls a driver, which has nothing.
 
 use std::hint::black_box;
@@ -10,7 +11,7 @@ use std::io;
 
 use anyhow::ensure;
 use color_sched::{
-    Admission, Color, ColorQueues, Config, Context, Control, Core, Driver, EventSink, Fifo,
+    Admission, Color, ColorQueues, Config, Context, Control, Core, Driver, EventSink, Fifo, Flat,
     Handler, Machine, NoSteal, Scheduler, StageBatch, StageId, StageInfo, Wait, Waker,
 };
 
@@ -24,8 +25,9 @@ const ROUND: u64 = 1 << 14;
 /// A driver that has nothing, an admission that grants everything.
 #[derive(Clone, Copy, Debug)]
 struct Relay {
-    /// Colors that are open; 0: whoever runs posts to a color that is there.
-    fresh: u64,
+    case: Case,
+    /// Colors that are open at any time.
+    live: u64,
 }
 
 impl Admission for Relay {
@@ -53,18 +55,23 @@ impl Handler for Relay {
 
     #[inline]
     fn run(&mut self, cx: &mut Context<'_, u64, u64>, next: &mut u64, event: u64) {
-        let posted = if self.fresh > 0 {
-            let color = Color(cx.color().0 + self.fresh);
-            cx.close();
-            let opened = cx.open(color, event);
-            assert!(opened.is_ok(), "a color that was never there");
-            cx.post(color, STAGE, event)
-        } else if *next == cx.color().0 {
-            cx.next(STAGE, event)
-        } else {
-            cx.post(Color(*next), STAGE, event)
+        let posted = match self.case {
+            Case::New => {
+                let color = Color(cx.color().0 + self.live);
+                cx.close();
+                let opened = cx.open(color, event);
+                assert!(opened.is_ok(), "a color that was never there");
+                cx.post(color, STAGE, event)
+            }
+            Case::Transient => cx.post(Color(cx.color().0 + self.live), STAGE, event),
+            _ if *next == cx.color().0 => cx.next(STAGE, event),
+            _ => cx.post(Color(*next), STAGE, event),
         };
         assert!(posted.is_ok(), "the color is open");
+    }
+
+    fn state(&mut self, _: Color) -> Option<u64> {
+        Some(0)
     }
 }
 
@@ -73,6 +80,7 @@ pub(super) fn run(args: &DispatchArgs, clock: Clock) -> anyhow::Result<Found> {
     let stages = [StageInfo::new("relay").allocates()];
     match args.by {
         By::Color => pass(args, clock, ColorQueues::new(&stages)),
+        By::Flat => pass(args, clock, Flat::new(&stages)),
         By::Fifo => pass(args, clock, Fifo::new(&stages)),
         _ => pass(args, clock, StageBatch::new(&stages)),
     }
@@ -80,9 +88,9 @@ pub(super) fn run(args: &DispatchArgs, clock: Clock) -> anyhow::Result<Found> {
 
 fn pass(args: &DispatchArgs, clock: Clock, scheduler: impl Scheduler) -> anyhow::Result<Found> {
     let mut scheduler = scheduler;
-    let fresh = if args.case == Case::New { args.live as u64 } else { 0 };
+    let mut relay = Relay { case: args.case, live: args.live as u64 };
     // The handle is kept: a machine without one is as good as stopped.
-    let (_control, mut core) = machine(args.live, args.case == Case::Own)?;
+    let (_control, mut core) = machine(args.live, args.case)?;
     let mut target = 0;
     timed(clock, ROUND, || {
         // What runs beyond a round's last event counts for the next.
@@ -90,7 +98,7 @@ fn pass(args: &DispatchArgs, clock: Clock, scheduler: impl Scheduler) -> anyhow:
         let mut idle = 0;
         while core.stats().events < target {
             let before = core.stats().events;
-            core.turn(&mut Relay { fresh }, &mut scheduler, &mut NoSteal)?;
+            core.turn(&mut relay, &mut scheduler, &mut NoSteal)?;
             idle = if core.stats().events > before { 0 } else { idle + 1 };
             ensure!(idle < 1000, "the events have come to an end");
         }
@@ -99,14 +107,17 @@ fn pass(args: &DispatchArgs, clock: Clock, scheduler: impl Scheduler) -> anyhow:
 }
 
 /// A core with so many colors, one event waiting for each, whose states say whom to post to: the next, or themselves.
-fn machine(live: usize, own: bool) -> anyhow::Result<(Control<u64, u64>, Core<u64, u64>)> {
+fn machine(live: usize, case: Case) -> anyhow::Result<(Control<u64, u64>, Core<u64, u64>)> {
     let stages = vec![StageInfo::new("relay").allocates()];
-    let (control, mut cores) = Machine::new(Config::new(1, stages))?;
+    let transient_colors = case == Case::Transient;
+    let config = Config { transient_colors, ..Config::new(1, stages) };
+    let (control, mut cores) = Machine::new(config)?;
     let order = without_pattern(live);
     for (i, &color) in order.iter().enumerate() {
-        let next = if own { color as u64 } else { order[(i + 1) % live] as u64 };
+        let next = if case == Case::Own { color as u64 } else { order[(i + 1) % live] as u64 };
         let color = Color(color as u64);
-        let is_open = control.open(color, next).is_ok() && control.post(color, STAGE, 0).is_ok();
+        let is_open = transient_colors || control.open(color, next).is_ok();
+        let is_open = is_open && control.post(color, STAGE, 0).is_ok();
         ensure!(is_open, "the machine has been stopped");
     }
     Ok((control, cores.remove(0)))
