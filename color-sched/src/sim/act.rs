@@ -7,7 +7,7 @@ use super::ledger::{Producer, Tag};
 use super::workload::{Call, Calls};
 use super::world::{On, World, Yielder};
 use crate::context::{Context, TimerId};
-use crate::event::{Color, CoreId, Nanos, StageId};
+use crate::event::{Color, CoreId, Nanos, StageId, Target};
 
 /// An event as the machine knows it.
 #[derive(Debug)]
@@ -107,9 +107,10 @@ impl<E: Send, S: Send> Act<'_, '_, E, S> {
     ///
     /// # Errors
     /// As there.
-    pub fn post(&mut self, color: Color, stage: StageId, event: E) -> Result<(), E> {
-        let tag = self.tag(Producer::Color(self.serial), color, stage, self.now());
-        let posted = self.cx.post(color, stage, Job::Event { tag, completes: None, event });
+    pub fn post(&mut self, color: Color, target: impl Into<Target>, event: E) -> Result<(), E> {
+        let target = target.into();
+        let tag = self.tag(Producer::Color(self.serial), color, target.stage, self.now());
+        let posted = self.cx.post(color, target, Job::Event { tag, completes: None, event });
         posted.or_else(|job| self.refused(color, job))
     }
 
@@ -117,8 +118,8 @@ impl<E: Send, S: Send> Act<'_, '_, E, S> {
     ///
     /// # Errors
     /// As there.
-    pub fn next(&mut self, stage: StageId, event: E) -> Result<(), E> {
-        self.post(self.color(), stage, event)
+    pub fn next(&mut self, target: impl Into<Target>, event: E) -> Result<(), E> {
+        self.post(self.color(), target, event)
     }
 
     /// Starts a call on this core that ends after `delay_ns`: the core's driver then posts `event` to this color, which is
@@ -132,10 +133,11 @@ impl<E: Send, S: Send> Act<'_, '_, E, S> {
     }
 
     /// See [`Context::arm`]; the time is counted from now.
-    pub fn arm(&mut self, delay_ns: Nanos, stage: StageId, event: E) -> TimerId {
+    pub fn arm(&mut self, delay_ns: Nanos, target: impl Into<Target>, event: E) -> TimerId {
+        let target = target.into();
         let at = self.now().saturating_add(delay_ns);
-        let tag = self.tag(Producer::Timer, self.color(), stage, at);
-        self.cx.arm(at, stage, Job::Event { tag, completes: None, event })
+        let tag = self.tag(Producer::Timer, self.color(), target.stage, at);
+        self.cx.arm(at, target, Job::Event { tag, completes: None, event })
     }
 
     /// See [`Context::cancel`].

@@ -11,7 +11,8 @@ use std::rc::Rc;
 
 use color_sched::sim::{Act, Costs, Dice, Report, SimError, Simulation, Start, Topology, Workload};
 use color_sched::{
-    Color, ColorQueues, CoreId, Fifo, NoSteal, Scheduler, StageBatch, StageId, StageInfo, TimerId,
+    Color, ColorQueues, CoreId, Fifo, Flat, NoSteal, Priority, Scheduler, StageBatch, StageId,
+    StageInfo, Target, TimerId,
 };
 
 use crate::sim::Greedy;
@@ -40,8 +41,8 @@ enum Way {
 struct Deed {
     way: Way,
     work_ns: u64,
-    target: u64,
-    stage: StageId,
+    color: u64,
+    target: Target,
     seed: u64,
 }
 
@@ -105,11 +106,13 @@ impl Plan {
                 10 => Way::Canceled,
                 _ => Way::Call,
             };
+            let stage = StageId(dice.below(self.stages) as u16);
+            let priority = Priority::ALL.get(dice.below(6) as usize).copied();
             Deed {
                 way,
                 work_ns: dice.below(self.work_ns),
-                target: if way == Way::Post { favourite } else { color },
-                stage: StageId(dice.below(self.stages) as u16),
+                color: if way == Way::Post { favourite } else { color },
+                target: Target { stage, priority },
                 seed: dice.roll(),
             }
         };
@@ -126,7 +129,7 @@ impl Plan {
             for deed in self.deeds(&event, color) {
                 if deed.way != Way::Canceled {
                     let event = Event { seed: deed.seed, depth: event.depth + 1, order: None };
-                    waiting.push_back((deed.target, event));
+                    waiting.push_back((deed.color, event));
                 }
             }
         }
@@ -191,18 +194,18 @@ impl Program {
         count(&self.made);
         let refused = match deed.way {
             Way::Post | Way::Next => {
-                let sent = memory.sent.entry(deed.target).or_default();
+                let sent = memory.sent.entry(deed.color).or_default();
                 *sent += 1;
                 // A color that closes forgets its numbers.
                 event.order = (!self.plan.is_wild).then_some((from, *sent));
-                act.post(Color(deed.target), deed.stage, event).is_err()
+                act.post(Color(deed.color), deed.target, event).is_err()
             }
             Way::Timer => {
-                memory.timers.push(act.arm(deed.seed % 3_000_000, deed.stage, event));
+                memory.timers.push(act.arm(deed.seed % 3_000_000, deed.target, event));
                 false
             }
             Way::Canceled => {
-                let timer = act.arm(deed.seed % 3_000_000, deed.stage, event.clone());
+                let timer = act.arm(deed.seed % 3_000_000, deed.target, event.clone());
                 let canceled = act.cancel(timer);
                 if canceled != Some(event) {
                     count(&self.disorder);
@@ -210,7 +213,7 @@ impl Program {
                 true
             }
             Way::Call => {
-                act.call(deed.seed % 50_000, deed.stage, event);
+                act.call(deed.seed % 50_000, deed.target.stage, event);
                 false
             }
         };
@@ -298,9 +301,10 @@ impl Workload for Program {
 
 fn scheduler(plan: &Plan) -> Box<dyn Scheduler> {
     let stages = plan.stages();
-    match plan.seed % 3 {
-        0 => Box::new(Fifo::new(&stages)),
-        1 => Box::new(StageBatch::new(&stages).with_batch_limit(8)),
+    match plan.seed / 4 % 4 {
+        0 => Box::new(Flat::new(&stages)),
+        1 => Box::new(Fifo::new(&stages)),
+        2 => Box::new(StageBatch::new(&stages).with_batch_limit(8)),
         _ => Box::new(ColorQueues::new(&stages).with_threshold(3)),
     }
 }
