@@ -80,7 +80,7 @@ impl Batches {
             };
             events += self.batch.len().max(1);
             self.untimed += self.batch.len();
-            let is_timed = self.is_timed();
+            let is_timed = self.is_timed() || desk.is_unknown(stage);
             if is_timed && !is_stamped {
                 desk.now = desk.hub.clock.now().max(desk.now);
             }

@@ -39,6 +39,8 @@ pub(crate) struct StageCost {
     cost_ns: u32,
     pub(crate) penalty: u32,
     priority: Priority,
+    /// None of its batches has been timed.
+    is_unknown: bool,
 }
 
 impl StageCost {
@@ -48,8 +50,9 @@ impl StageCost {
             cost_ns: 0,
             penalty: info.penalty.max(1),
             priority: info.priority,
+            is_unknown: true,
         };
-        stage.observe(0, 0);
+        stage.note_cost();
         stage
     }
 
@@ -62,6 +65,11 @@ impl StageCost {
     /// Learns that `n` events took `total_ns` together.
     pub(crate) fn observe(&mut self, total_ns: Nanos, n: usize) {
         self.estimate.observe(total_ns, n);
+        self.is_unknown = false;
+        self.note_cost();
+    }
+
+    fn note_cost(&mut self) {
         self.cost_ns = self.estimate.ns().min(u64::from(u32::MAX)) as u32;
     }
 
@@ -385,6 +393,12 @@ impl<E: Send, S: Send> Desk<E, S> {
     #[inline]
     pub(crate) fn cost_ns(&self, stage: StageId) -> Nanos {
         self.stages.get(stage.index()).map_or(0, |stage| u64::from(stage.ns()))
+    }
+
+    /// Has no batch of `stage` been timed yet?
+    #[inline]
+    pub(crate) fn is_unknown(&self, stage: StageId) -> bool {
+        self.stages.get(stage.index()).is_some_and(|stage| stage.is_unknown)
     }
 
     /// Learns that `n` events of `stage` took `total_ns` together.

@@ -29,6 +29,7 @@ pub struct Flat {
     aside: VecDeque<Ready>,
     allocates: Vec<bool>,
     elections: u32,
+    threshold: u32,
     current: Option<(Color, u32)>,
 }
 
@@ -41,8 +42,16 @@ impl Flat {
             aside: VecDeque::new(),
             allocates: stages.iter().map(|stage| stage.allocates).collect(),
             elections: 0,
+            threshold: THRESHOLD,
             current: None,
         }
+    }
+
+    /// Runs up to `events` (at least 1) of a color in a row, instead of 10.
+    #[must_use]
+    pub fn with_threshold(mut self, events: u32) -> Self {
+        self.threshold = events.max(1);
+        self
     }
 
     fn is_admitted(&self, ready: &Ready, admission: &mut dyn Admission) -> bool {
@@ -88,7 +97,7 @@ impl Scheduler for Flat {
                 self.aside.push_back(ready);
                 continue;
             }
-            let left = self.left(ready.color).unwrap_or(THRESHOLD) - 1;
+            let left = self.left(ready.color).unwrap_or(self.threshold) - 1;
             self.current = Some((ready.color, left));
             batch.push(ready);
             return Some(ready.stage);

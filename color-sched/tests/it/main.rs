@@ -11,6 +11,10 @@ mod loom_board;
 #[cfg(loom)]
 mod loom_park;
 #[cfg(not(loom))]
+mod observed;
+#[cfg(not(loom))]
+mod priorities;
+#[cfg(not(loom))]
 mod program;
 #[cfg(not(loom))]
 mod schedulers;
@@ -26,5 +30,7 @@ mod theft;
 mod threads;
 #[cfg(not(loom))]
 mod timers;
+#[cfg(not(loom))]
+mod transients;
 #[cfg(not(loom))]
 mod worthy;

@@ -21,7 +21,11 @@ pub(crate) struct Program<E, S> {
     pub(crate) waits: Vec<Wait>,
     pub(crate) stopping: Option<(StageId, fn() -> E)>,
     pub(crate) turns: u64,
+    /// Makes the states of colors that open by themselves.
+    pub(crate) states: Option<MakeState<S>>,
 }
+
+pub(crate) type MakeState<S> = Box<dyn FnMut(Color) -> Option<S> + Send>;
 
 impl<E, S> Program<E, S> {
     pub(crate) fn new(run: impl FnMut(&mut Context<'_, E, S>, &mut S, E) + Send + 'static) -> Self {
@@ -35,6 +39,7 @@ impl<E, S> Program<E, S> {
             waits: Vec::new(),
             stopping: None,
             turns: 0,
+            states: None,
         }
     }
 }
@@ -51,6 +56,10 @@ impl<E: Send, S: Send> Handler for Program<E, S> {
 
     fn run(&mut self, cx: &mut Context<'_, E, S>, state: &mut S, event: E) {
         (self.run)(cx, state, event);
+    }
+
+    fn state(&mut self, color: Color) -> Option<S> {
+        self.states.as_mut()?(color)
     }
 
     fn batch_end(&mut self, stage: StageId) {

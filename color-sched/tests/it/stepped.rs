@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use color_sched::{
     Admission, Clock, Color, ColorQueues, Config, Context, Control, Core, CoreId, Cost, Driver,
-    EventSink, Fifo, Flat, Handler, LoadView, Local, Machine, Scheduler, StageBatch, StageId,
-    StageInfo, Stealer, Theft, Turn, Wait, Waker,
+    EventSink, Fifo, Flat, Handler, LoadView, Local, Machine, Priority, Scheduler, StageBatch,
+    StageId, StageInfo, Stealer, Target, Theft, Turn, Wait, Waker,
 };
 
 const STAGES: u16 = 3;
@@ -99,8 +99,17 @@ impl World {
         }
     }
 
-    fn stage(&mut self) -> StageId {
-        StageId(self.dice.below(u64::from(STAGES)) as u16)
+    fn stage(&mut self) -> Target {
+        let stage = StageId(self.dice.below(u64::from(STAGES)) as u16);
+        match self.dice.below(6) {
+            rank @ 0..3 => stage.at(Priority::ALL[rank as usize]),
+            _ => stage.into(),
+        }
+    }
+
+    fn open(&mut self, color: u64) -> u64 {
+        self.opened += 1;
+        self.opened * COLORS + color
     }
 }
 
@@ -221,6 +230,11 @@ impl Handler for Program {
         self.act(cx, *state);
     }
 
+    fn state(&mut self, color: Color) -> Option<u64> {
+        let mut world = self.world();
+        (!world.dice.one_in(20)).then(|| world.open(color.0))
+    }
+
     fn stopping(&mut self, local: &mut Local<'_, Event, u64>) {
         let mut world = self.world();
         for color in local.colors() {
@@ -260,8 +274,7 @@ impl Driver for Program {
         }
         if world.left > 0 && world.dice.one_in(4) {
             let color = world.dice.below(COLORS);
-            world.opened += 1;
-            let state = world.opened * COLORS + color;
+            let state = world.open(color);
             if sink.open(Color(color), state).is_err() {
                 world.opened -= 1;
             }
@@ -331,6 +344,7 @@ fn build(seed: u64, world: &Shared) -> (Control<Event, u64>, Others) {
     let clock = Arc::new(AtomicU64::new(0));
     let config = Config {
         poll_events: 5,
+        transient_colors: seed % 16 / 8 == 1,
         steal_cost: Cost::fixed(0),
         wake_cost: Cost::fixed(1),
         clock: Clock::Manual(Arc::clone(&clock)),
