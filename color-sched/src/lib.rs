@@ -12,6 +12,7 @@
 //! | [`Core`] | what does a core do next? |
 //! | [`park`] | is a core awake? |
 //! | [`timer`] | when does it fire? |
+//! | [`task`] | what if it is a future? |
 //! | [`learn`] | what do things cost? |
 //! | [`CoreStats`], [`Histogram`], [`Trace`] | what has it done, and how long did it take? |
 //! | [`Machine`], [`Control`] | how is it all made, and ended? |
@@ -56,6 +57,7 @@ pub mod sim;
 mod stats;
 mod stealer;
 mod sys;
+pub mod task;
 pub mod timer;
 mod trace;
 mod worker;

@@ -10,6 +10,8 @@ mod elect;
 mod loom_board;
 #[cfg(loom)]
 mod loom_park;
+#[cfg(loom)]
+mod loom_task;
 #[cfg(not(loom))]
 mod observed;
 #[cfg(not(loom))]
@@ -24,6 +26,16 @@ mod sim;
 mod sim_random;
 #[cfg(not(loom))]
 mod stepped;
+#[cfg(not(loom))]
+mod task;
+#[cfg(not(loom))]
+mod task_end;
+#[cfg(not(loom))]
+mod task_foreign;
+#[cfg(not(loom))]
+mod task_mixed;
+#[cfg(not(loom))]
+mod task_time;
 #[cfg(not(loom))]
 mod theft;
 #[cfg(not(loom))]
