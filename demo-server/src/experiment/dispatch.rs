@@ -50,11 +50,10 @@ pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
 
 fn describe(report: &mut Report, setup: &Setup, ms: u64) {
     report.note(format!(
-        "every window is a process of its own on CPU {} and measures {ms} ms ({} times that for stalls); -known: x colors or tasks that \
+        "every window is a process of its own and measures {ms} ms ({} times that for stalls); -known: x colors or tasks that \
          are there, an event is a post and a run, or a wake and a poll; -own: each color posts to itself, as each task wakes itself; -new: one color or task for each event, x at a time; \
          -transient: a color that is not opened, but posted to; \
          cycles: by a chain of dependent operations, timed before and after",
-        setup.server_cpu,
         plan::STALL_WINDOWS
     ));
     report.note(
@@ -68,9 +67,10 @@ fn describe(report: &mut Report, setup: &Setup, ms: u64) {
             "this process may not bind itself to a CPU, so that windows run anywhere, and {without}"
         ));
     } else if setup.server_cpu == setup.load_cpu {
-        report.note(format!("there is one CPU only: {without}"));
+        report.note(format!("there is one CPU only, {}: {without}", setup.server_cpu));
     } else {
-        report.note(format!("the other core is on CPU {}", setup.load_cpu));
+        let Setup { server_cpu, load_cpu, .. } = setup;
+        report.note(format!("on CPU {server_cpu}; the other core is on CPU {load_cpu}"));
     }
     if cfg!(debug_assertions) || !cfg!(target_arch = "x86_64") {
         report.note("no cycles: they are known for optimised builds on x86-64 only");
