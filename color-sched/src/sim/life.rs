@@ -54,7 +54,7 @@ impl<W: Workload, C: Scheduler, T: Stealer> Birth<W, C, T> {
             if world.end_turn(id) {
                 control.stop();
             }
-            watch.look(&core, &control, &world, &before, began_at);
+            watch.look(&core, &control, &world, began_at);
             if !matches!(turn, Ok(Turn::Busy | Turn::Idle(_))) {
                 return;
             }
@@ -77,25 +77,24 @@ impl Watch {
         core: &Core<E, S>,
         control: &Control<E, S>,
         world: &World,
-        counts: &Counts,
         began_at: Nanos,
     ) {
         let Some(price_ns) = self.wake_price_ns else { return };
         let (now, id) = (world.now(), core.id());
         self.longest_turn_ns = self.longest_turn_ns.max(now - began_at);
-        let visible_ns = visible_ns(core, control);
+        let (visible_ns, robbed) = (visible_ns(core, control), world.robbed(id));
         let searching = control.hub.others(id).map(|station| &*station.parker);
         let is_looked_after = visible_ns <= price_ns
             || world.is_any_rising()
             || is_any_searching(searching)
             || control.is_stopping();
-        if is_looked_after || self.since.is_some_and(|(_, stolen)| stolen != counts.stolen) {
+        if is_looked_after || self.since.is_some_and(|(_, before)| before != robbed) {
             self.since = None;
         }
         if is_looked_after {
             return;
         }
-        let (since_ns, _) = *self.since.get_or_insert((now, counts.stolen));
+        let (since_ns, _) = *self.since.get_or_insert((now, robbed));
         let grace_ns = world.costs.wake_latency_ns + self.longest_turn_ns;
         if now - since_ns > grace_ns
             && let Some(parked) = world.waits_since(since_ns)

@@ -44,6 +44,8 @@ pub(super) struct World {
     accounts: RefCell<Vec<CoreReport>>,
     /// Since when each core waits.
     waits_since: RefCell<Vec<Option<Nanos>>>,
+    /// How many colors were stolen from each core.
+    robbed: RefCell<Vec<u64>>,
     is_halted: Cell<bool>,
     turns_left: Cell<u64>,
     /// The accounts when the last event had run.
@@ -59,6 +61,7 @@ impl World {
             ledger: RefCell::default(),
             accounts: RefCell::new(vec![CoreReport::default(); cores]),
             waits_since: RefCell::new(vec![None; cores]),
+            robbed: RefCell::new(vec![0; cores]),
             is_halted: Cell::new(false),
             turns_left: Cell::new(turns),
             closing: RefCell::default(),
@@ -147,6 +150,11 @@ impl World {
             .find(|&core| self.wire.rises_at(core).is_none())
     }
 
+    /// How many colors were stolen from a core, whether it has noticed or not.
+    pub(super) fn robbed(&self, core: CoreId) -> u64 {
+        self.robbed.borrow()[core.index()]
+    }
+
     /// Is a core on its way up, that was woken while it waited?
     pub(super) fn is_any_rising(&self) -> bool {
         let waits_since = self.waits_since.borrow();
@@ -167,6 +175,9 @@ impl World {
         let offers = after.offers - before.offers;
         let overhead_ns = messages * costs.message_ns + offers * costs.rmw_ns;
         let (thefts, misses) = (after.thefts - before.thefts, after.misses - before.misses);
+        if let Some(robbed) = self.robbed.borrow_mut().get_mut(victim.index()) {
+            *robbed += thefts;
+        }
         {
             let mut account = self.account(core);
             account.thefts += thefts;
@@ -224,7 +235,6 @@ pub(super) struct Counts {
     pub(super) misses: u64,
     wakes: u64,
     panics: u64,
-    pub(super) stolen: u64,
 }
 
 impl Counts {
@@ -236,7 +246,6 @@ impl Counts {
             misses: stats.misses,
             wakes: stats.wakes,
             panics: stats.panics,
-            stolen: stats.stolen,
         }
     }
 }
