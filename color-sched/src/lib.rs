@@ -17,6 +17,7 @@
 //! | [`CoreStats`], [`Histogram`], [`Trace`] | what has it done, and how long did it take? |
 //! | [`Machine`], [`Control`] | how is it all made, and ended? |
 //! | [`sim`] | what would it do on 64 cores? |
+//! | [`libasync`] | do programs for Libasync carry over? |
 //!
 //! Events of one producer (a color, a core's driver, a thread outside) for one color run in the order in which they were
 //! posted. A stolen color is posted to by way of its home, which forwards; only what the color itself, its timers, and the
@@ -43,6 +44,7 @@ mod hub;
 mod idle;
 mod inbox;
 pub mod learn;
+pub mod libasync;
 mod links;
 mod machine;
 mod offers;

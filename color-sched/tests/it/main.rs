@@ -6,6 +6,8 @@ mod bad_input;
 mod basics;
 #[cfg(not(loom))]
 mod elect;
+#[cfg(not(loom))]
+mod libasync;
 #[cfg(loom)]
 mod loom_board;
 #[cfg(loom)]
