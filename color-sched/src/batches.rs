@@ -1,6 +1,7 @@
 //! What runs between two polls? Batches, each of one stage, until nothing is left or it is time to look at the driver.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::admission::Admission;
 use crate::context::Context;
@@ -8,6 +9,7 @@ use crate::desk::Desk;
 use crate::event::{Nanos, Ready, StageId};
 use crate::handler::{AfterPanic, Handler};
 use crate::machine::Config;
+use crate::record::Queued;
 use crate::running::Begun;
 use crate::scheduler::Scheduler;
 use crate::trace::{Doing, Span};
@@ -17,6 +19,8 @@ use crate::trace::{Doing, Span};
 const TIMED_EVENTS: usize = 61;
 /// Estimated time between two timed batches, at most.
 const TIMED_NS: Nanos = 10_000;
+/// Of the events of a timed batch, one in so many has its time in the queue counted.
+const SAMPLED: usize = 8;
 /// Estimated time of events inside of a batch after which thieves are shown what there is now.
 const SHOW_NS: Nanos = 20_000;
 
@@ -78,15 +82,18 @@ impl Batches {
                 desk.fresh.append(&mut self.batch);
                 return Ran { has_run: events > 0, is_refused: !scheduler.is_empty() };
             };
-            events += self.batch.len().max(1);
-            self.untimed += self.batch.len();
             let is_timed = self.is_timed() || desk.is_unknown(stage);
             if is_timed && !is_stamped {
                 desk.now = desk.hub.clock.now().max(desk.now);
             }
-            let took_ns = self.run_batch(desk, program, scheduler, stage, is_timed);
+            let limit = self.poll_events - events;
+            let ran = self.run_batch(desk, program, scheduler, stage, is_timed, limit);
+            events += ran.max(1);
+            spent_ns += match is_timed {
+                true => self.end_timed(desk, stage, ran),
+                false => self.end_untimed(desk, stage, ran),
+            };
             is_stamped = is_timed;
-            spent_ns += took_ns;
             desk.settle(program, scheduler);
             desk.publish();
             scheduler.permits_returned();
@@ -96,10 +103,11 @@ impl Batches {
 
     #[inline]
     fn is_timed(&self) -> bool {
-        self.untimed >= TIMED_EVENTS || self.untimed_ns >= TIMED_NS || self.is_traced
+        let is_due = self.untimed + self.batch.len() >= TIMED_EVENTS || self.untimed_ns >= TIMED_NS;
+        is_due || self.is_traced
     }
 
-    /// Runs the events of the batch, and tells how long they took, as measured or estimated.
+    /// Runs the events of the batch, and tells how many there were.
     #[inline]
     fn run_batch<P, E: Send, S: Send>(
         &mut self,
@@ -108,31 +116,33 @@ impl Batches {
         scheduler: &mut impl Scheduler,
         stage: StageId,
         is_timed: bool,
-    ) -> Nanos
+        limit: usize,
+    ) -> usize
     where
         P: Admission + Handler<Event = E, State = S>,
     {
-        let (mut ran, mut unshown_ns) = (0, 0);
-        for (done, ready) in self.batch.iter().enumerate() {
-            if unshown_ns >= SHOW_NS && desk.offers.is_some() {
-                unshown_ns = 0;
-                desk.refresh_board(scheduler, self.batch.len() - done);
-            }
-            let Some(begun) = desk.begin(*ready) else { continue };
-            unshown_ns += u64::from(begun.queued.cost_ns);
-            ran += 1;
-            if is_timed {
-                desk.stats.queueing.record(begun.queued.stamp.until(desk.now), 1);
-            }
-            run_event(desk, program, scheduler, *ready, begun);
+        let mut course = Course { is_timed, limit, done: 0, ran: 0, unshown_ns: 0, running: None };
+        loop {
+            let run = || course.run(&self.batch, desk, program, scheduler);
+            let Err(payload) = catch_unwind(AssertUnwindSafe(run)) else { break };
+            course.after_panic(payload, desk, program, scheduler);
         }
         program.batch_end(stage);
-        desk.stats.events += ran as u64;
+        desk.stats.events += course.ran as u64;
         desk.stats.batches += 1;
-        if is_timed {
-            return self.end_timed(desk, stage, ran);
-        }
+        course.ran
+    }
+
+    /// Estimates how long a batch took that was not timed.
+    #[inline]
+    fn end_untimed<E: Send, S: Send>(
+        &mut self,
+        desk: &Desk<E, S>,
+        stage: StageId,
+        ran: usize,
+    ) -> Nanos {
         let took_ns = ran as u64 * desk.cost_ns(stage);
+        self.untimed += ran;
         self.untimed_ns += took_ns;
         took_ns
     }
@@ -160,34 +170,124 @@ impl Batches {
     }
 }
 
-/// Runs one event of a color.
-#[inline(always)]
-fn run_event<P, E: Send, S: Send>(
-    desk: &mut Desk<E, S>,
-    program: &mut P,
-    scheduler: &mut impl Scheduler,
+/// A color whose handler runs.
+#[derive(Debug)]
+struct Running<S> {
     ready: Ready,
-    begun: Begun<E, S>,
-) where
-    P: Handler<Event = E, State = S>,
-{
-    let Begun { entry, state, queued } = begun;
-    let color = ready.color;
-    let Some(mut state) = state.or_else(|| program.state(color)) else {
-        desk.lost.push((color, queued.stage, queued.event));
-        return desk.close(entry, None);
-    };
-    let mut cx = Context::new(desk, color, ready.slot, queued.stage);
-    let run = AssertUnwindSafe(|| program.run(&mut cx, &mut state, queued.event));
-    let ended = catch_unwind(run);
-    let mut is_closing = cx.is_closing;
-    if let Err(payload) = ended {
-        desk.stats.panics += 1;
-        is_closing |= program.panicked(color, queued.stage, payload) == AfterPanic::Close;
+    entry: u32,
+    state: S,
+    is_closing: bool,
+}
+
+/// How far a batch has come: what has to survive the panic of a handler.
+#[derive(Debug)]
+struct Course<S> {
+    is_timed: bool,
+    /// Events that may run.
+    limit: usize,
+    /// Colors of the batch whose events have run, or could not.
+    done: usize,
+    ran: usize,
+    unshown_ns: Nanos,
+    running: Option<Running<S>>,
+}
+
+impl<S: Send> Course<S> {
+    /// Runs the events of a batch that have not been run.
+    #[inline(always)]
+    fn run<P, E: Send>(
+        &mut self,
+        batch: &[Ready],
+        desk: &mut Desk<E, S>,
+        program: &mut P,
+        scheduler: &mut impl Scheduler,
+    ) where
+        P: Handler<Event = E, State = S>,
+    {
+        while let Some(ready) = batch.get(self.done) {
+            self.done += 1;
+            if desk.offers.is_some() && self.unshown_ns >= SHOW_NS {
+                self.unshown_ns = 0;
+                desk.refresh_board(scheduler, batch.len() - self.done + 1);
+            }
+            let Some(begun) = desk.begin(*ready) else { continue };
+            let is_last = self.done == batch.len();
+            self.run_color(*ready, begun, is_last, desk, program, scheduler);
+        }
     }
-    if is_closing {
-        desk.close(entry, Some(state));
-    } else if let Some(state) = desk.finish(ready, entry, state, scheduler) {
-        program.closed(color, state);
+
+    /// Runs the next event of a color; and the ones after it, if there is nothing else to elect.
+    #[inline(always)]
+    fn run_color<P, E: Send>(
+        &mut self,
+        ready: Ready,
+        begun: Begun<E, S>,
+        is_last: bool,
+        desk: &mut Desk<E, S>,
+        program: &mut P,
+        scheduler: &mut impl Scheduler,
+    ) where
+        P: Handler<Event = E, State = S>,
+    {
+        let Begun { entry, state, mut queued } = begun;
+        let Some(state) = state.or_else(|| program.state(ready.color)) else {
+            desk.lost.push((ready.color, queued.stage, queued.event));
+            return desk.close(entry, None);
+        };
+        let running = Running { ready, entry, state, is_closing: false };
+        let running = self.running.insert(running);
+        loop {
+            let Queued { event, cost_ns, stamp, stage, .. } = queued;
+            if self.is_timed && self.ran.is_multiple_of(SAMPLED) {
+                desk.stats.queueing.record(stamp.until(desk.now), 1);
+            }
+            self.unshown_ns += u64::from(cost_ns);
+            self.ran += 1;
+            let is_closing = &mut running.is_closing;
+            let mut cx = Context::new(desk, ready.color, ready.slot, stage, is_closing);
+            program.run(&mut cx, &mut running.state, event);
+            let may_go_on = is_last && self.ran < self.limit && self.unshown_ns < SHOW_NS;
+            if !may_go_on || running.is_closing || !scheduler.is_empty() {
+                break;
+            }
+            let Some(next) = desk.next_if_alone(ready) else { break };
+            queued = next;
+        }
+        if let Some(running) = self.running.take() {
+            running.end(desk, program, scheduler);
+        }
+    }
+
+    /// A handler has panicked: its color closes or goes on, and so does the batch.
+    #[cold]
+    fn after_panic<P, E: Send>(
+        &mut self,
+        payload: Box<dyn Any + Send>,
+        desk: &mut Desk<E, S>,
+        program: &mut P,
+        scheduler: &mut impl Scheduler,
+    ) where
+        P: Handler<Event = E, State = S>,
+    {
+        let Some(mut running) = self.running.take() else { resume_unwind(payload) };
+        desk.stats.panics += 1;
+        let after = program.panicked(running.ready.color, running.ready.stage, payload);
+        running.is_closing |= after == AfterPanic::Close;
+        running.end(desk, program, scheduler);
+    }
+}
+
+impl<S: Send> Running<S> {
+    /// The handler has returned.
+    #[inline(always)]
+    fn end<P, E: Send>(self, desk: &mut Desk<E, S>, program: &mut P, scheduler: &mut impl Scheduler)
+    where
+        P: Handler<Event = E, State = S>,
+    {
+        if self.is_closing {
+            desk.close(self.entry, Some(self.state));
+        } else if let Some(state) = desk.finish(self.ready, self.entry, self.state, scheduler) {
+            program.closed(self.ready.color, state);
+        }
     }
 }

@@ -76,13 +76,19 @@ pub struct Context<'a, E, S> {
     color: Color,
     slot: Slot,
     stage: StageId,
-    pub(crate) is_closing: bool,
+    is_closing: &'a mut bool,
 }
 
 impl<'a, E: Send, S: Send> Context<'a, E, S> {
     #[inline]
-    pub(crate) fn new(desk: &'a mut Desk<E, S>, color: Color, slot: Slot, stage: StageId) -> Self {
-        Self { desk, color, slot, stage, is_closing: false }
+    pub(crate) fn new(
+        desk: &'a mut Desk<E, S>,
+        color: Color,
+        slot: Slot,
+        stage: StageId,
+        is_closing: &'a mut bool,
+    ) -> Self {
+        Self { desk, color, slot, stage, is_closing }
     }
 
     /// The color that runs.
@@ -158,7 +164,7 @@ impl<'a, E: Send, S: Send> Context<'a, E, S> {
     /// A timer that it armed on another core may fire until that core has heard; its event is abandoned then, or
     /// run if the color has been opened again meanwhile.
     pub fn close(&mut self) {
-        self.is_closing = true;
+        *self.is_closing = true;
     }
 
     /// Keeps the color on this core until it is unpinned as often: it's neither offered to thieves nor sent home. To be

@@ -39,6 +39,7 @@ pub(crate) struct StageCost {
     cost_ns: u32,
     pub(crate) penalty: u32,
     priority: Priority,
+    allocates: bool,
     /// None of its batches has been timed.
     is_unknown: bool,
 }
@@ -50,6 +51,7 @@ impl StageCost {
             cost_ns: 0,
             penalty: info.penalty.max(1),
             priority: info.priority,
+            allocates: info.allocates,
             is_unknown: true,
         };
         stage.note_cost();
@@ -340,10 +342,8 @@ impl<E: Send, S: Send> Desk<E, S> {
                 if is_raised {
                     self.raised.push((color, slot));
                 }
-                if let Some(offers) = &mut self.offers
-                    && let Some(ready) = ready(cell, known)
-                {
-                    offers.worthy.note(ready, cell.queued_ns, self.steal_cost.ns());
+                if let Some(offers) = &mut self.offers {
+                    offers.worthy.note(slot, cell.queued_ns, self.steal_cost.ns());
                 }
             }
             Status::Running => {}
@@ -393,6 +393,12 @@ impl<E: Send, S: Send> Desk<E, S> {
     #[inline]
     pub(crate) fn cost_ns(&self, stage: StageId) -> Nanos {
         self.stages.get(stage.index()).map_or(0, |stage| u64::from(stage.ns()))
+    }
+
+    /// Must a batch of `stage` be admitted?
+    #[inline]
+    pub(crate) fn needs_admission(&self, stage: StageId) -> bool {
+        self.stages.get(stage.index()).is_none_or(|stage| stage.allocates)
     }
 
     /// Has no batch of `stage` been timed yet?

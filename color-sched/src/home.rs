@@ -15,10 +15,8 @@
 //! A color for which nothing waits is an entry of the table and no more; what waits for the others is in cells, which are
 //! few, and warm because the last one freed is the next one used.
 
-use hashbrown::HashTable;
-use hashbrown::hash_table;
-
 use crate::event::{Color, CoreId, Priority, Slot, StageId};
+use crate::index::{Index, hash};
 use crate::record::{Cell, Queued, Record, Status};
 
 /// No cell, or no entry.
@@ -105,7 +103,7 @@ const _: () = assert!(size_of::<Cell<u64>>() == 64);
 #[derive(Debug)]
 pub(crate) struct Colors<E, S> {
     /// The entry of each color, found by the color's hash; the color itself is read in the entry, which a post needs anyway.
-    index: HashTable<u32>,
+    index: Index,
     entries: Vec<Entry<E, S>>,
     free_entry: u32,
     cells: Vec<Cell<E>>,
@@ -113,18 +111,10 @@ pub(crate) struct Colors<E, S> {
     incarnations: u32,
 }
 
-/// Spreads the numbers of colors, which the program chooses, over all bits. It is no defence against numbers that were
-/// chosen to collide.
-#[inline]
-fn hash(color: Color) -> u64 {
-    let product = color.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    product ^ (product >> 32)
-}
-
 impl<E, S> Colors<E, S> {
     pub(crate) fn new() -> Self {
         Self {
-            index: HashTable::new(),
+            index: Index::new(),
             entries: Vec::new(),
             free_entry: NIL,
             cells: Vec::new(),
@@ -140,7 +130,7 @@ impl<E, S> Colors<E, S> {
 
     /// Colors that have an entry.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Color> + '_ {
-        self.index.iter().map(|entry| self.entries[*entry as usize].color)
+        self.index.iter().map(|entry| self.entries[entry as usize].color)
     }
 
     /// Number of entries, of colors or vacant.
@@ -148,10 +138,9 @@ impl<E, S> Colors<E, S> {
         self.entries.len() as u32
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, color: Color) -> Option<u32> {
-        let is_color = |entry: &u32| self.entries[*entry as usize].color == color;
-        self.index.find(hash(color), is_color).copied()
+        self.index.find(hash(color), |entry| self.entries[entry as usize].color == color)
     }
 
     #[inline]
@@ -177,23 +166,31 @@ impl<E, S> Colors<E, S> {
     }
 
     /// The cell of an entry, made if it has none.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn cell_of(&mut self, entry: u32) -> (Slot, &mut Cell<E>, &mut Entry<E, S>) {
         let known = &mut self.entries[entry as usize];
-        if known.cell == NIL {
-            if self.free_cell == NIL {
-                self.free_cell = self.cells.len() as u32;
-                self.cells.push(Cell::new());
-                self.cells[self.free_cell as usize].entry = NIL;
+        let mut slot = known.cell;
+        if slot == NIL {
+            slot = self.free_cell;
+            if slot == NIL {
+                slot = Self::new_cell(&mut self.cells);
             }
-            known.cell = self.free_cell;
-            let cell = &mut self.cells[self.free_cell as usize];
+            let cell = &mut self.cells[slot as usize];
+            known.cell = slot;
             self.free_cell = cell.entry;
             cell.entry = entry;
             cell.status = Status::Resting;
+            return (Slot(slot), cell, known);
         }
-        let slot = Slot(known.cell);
-        (slot, &mut self.cells[slot.index()], known)
+        (Slot(slot), &mut self.cells[slot as usize], known)
+    }
+
+    #[cold]
+    fn new_cell(cells: &mut Vec<Cell<E>>) -> u32 {
+        cells.push(Cell::new());
+        let slot = cells.len() as u32 - 1;
+        cells[slot as usize].entry = NIL;
+        slot
     }
 
     /// Nothing waits in this cell any more, neither events nor timers nor pins.
@@ -245,13 +242,9 @@ impl<E, S> Colors<E, S> {
         color: Color,
         place: Place<E, S>,
     ) -> Result<u32, (u32, Place<E, S>)> {
-        let entries = &mut self.entries;
-        let is_color = |entry: &u32| entries[*entry as usize].color == color;
-        let hash_of = |entry: &u32| hash(entries[*entry as usize].color);
-        let vacant = match self.index.entry(hash(color), is_color, hash_of) {
-            hash_table::Entry::Occupied(known) => return Err((*known.get(), place)),
-            hash_table::Entry::Vacant(vacant) => vacant,
-        };
+        if let Some(entry) = self.find(color) {
+            return Err((entry, place));
+        }
         let new = Entry {
             color,
             place,
@@ -261,28 +254,27 @@ impl<E, S> Colors<E, S> {
             is_home: true,
             is_transient: false,
         };
-        let at = self.free_entry;
-        if let Some(entry) = entries.get_mut(at as usize) {
+        let mut at = self.free_entry;
+        if let Some(entry) = self.entries.get_mut(at as usize) {
             if let Place::Vacant(next) = entry.place {
                 self.free_entry = next;
             }
-            vacant.insert(at);
             *entry = new;
-            return Ok(at);
+        } else {
+            at = self.entries.len() as u32;
+            self.entries.push(new);
         }
-        let at = entries.len() as u32;
-        vacant.insert(at);
-        entries.push(new);
+        self.index.insert(hash(color), at, |entry| hash(self.entries[entry as usize].color));
         Ok(at)
     }
 
     /// Ends an entry, and gives what was in its place. Its cell is left as it is, of no entry.
     #[inline]
     pub(crate) fn remove(&mut self, entry: u32) -> Place<E, S> {
+        let entries = &self.entries;
+        let hash_of = |entry: u32| hash(entries[entry as usize].color);
+        self.index.remove(hash_of(entry), entry, hash_of);
         let known = &mut self.entries[entry as usize];
-        if let Ok(found) = self.index.find_entry(hash(known.color), |kept| *kept == entry) {
-            found.remove();
-        }
         let free = std::mem::replace(&mut self.free_entry, entry);
         std::mem::replace(&mut known.place, Place::Vacant(free))
     }

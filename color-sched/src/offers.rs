@@ -2,7 +2,7 @@
 
 use crate::board::{Found, SLOTS};
 use crate::desk::{Desk, ready};
-use crate::event::Slot;
+use crate::event::{Nanos, Slot};
 use crate::home::{Away, Place};
 use crate::hub::Message;
 use crate::park::{Notice, is_any_searching};
@@ -25,11 +25,13 @@ pub(crate) struct Offers {
     pub(crate) worthy: Worthy,
     board: [Option<Kept>; SLOTS],
     on_board: usize,
+    /// When thieves are to be woken for what is on the board already.
+    remind_at: Nanos,
 }
 
 impl Offers {
     pub(crate) fn new() -> Self {
-        Self { worthy: Worthy::new(), board: [None; SLOTS], on_board: 0 }
+        Self { worthy: Worthy::new(), board: [None; SLOTS], on_board: 0, remind_at: 0 }
     }
 
     /// Nothing is in this slot of the board any more.
@@ -66,8 +68,10 @@ impl<E: Send, S: Send> Desk<E, S> {
             slots: SLOTS,
         };
         self.hub.station(self.id).load.publish(&load);
-        // Last: who is woken reads the load as well as the board.
-        if has_offered {
+        // Last: who is woken reads the load as well as the board. What nobody was woken for, because others were searching,
+        // or because it was worth less than a wake at the time, may be worth one now.
+        let is_due = |offers: &Offers| offers.on_board > 0 && offers.remind_at <= self.now;
+        if has_offered || self.offers.as_ref().is_some_and(is_due) {
             self.wake_thief();
         }
     }
@@ -182,8 +186,9 @@ impl<E: Send, S: Send> Desk<E, S> {
 
     /// Wakes one core that waits, if there is work on the board for more than that costs and nobody looks for work.
     fn wake_thief(&mut self) {
-        let visible_ns = self.offers.as_ref().map_or(0, Offers::visible_ns);
-        if visible_ns < self.wake_cost.ns() {
+        let Some(offers) = &mut self.offers else { return };
+        offers.remind_at = self.now.saturating_add(self.wake_cost.ns());
+        if offers.visible_ns() < self.wake_cost.ns() {
             return;
         }
         if is_any_searching(self.hub.others(self.id).map(|station| &*station.parker)) {

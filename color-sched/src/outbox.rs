@@ -16,6 +16,12 @@ impl<E, S> Outbox<E, S> {
     pub(crate) fn new(cores: usize) -> Self {
         Self { trays: (0..cores).map(|_| Vec::new()).collect(), touched: Vec::new() }
     }
+
+    /// Is nothing on its way?
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.touched.is_empty()
+    }
 }
 
 impl<E: Send, S: Send> Desk<E, S> {

@@ -45,6 +45,20 @@ impl<E: Send, S: Send> Desk<E, S> {
         Some(Begun { entry, state, queued })
     }
 
+    /// The next event of a running color, if it is of the same stage, needs no memory, and nothing else has become ready or
+    /// is to be sent: then there is nothing to elect.
+    #[inline(always)]
+    pub(crate) fn next_if_alone(&mut self, ran: Ready) -> Option<Queued<E>> {
+        let is_alone = self.fresh.is_empty() && self.outbox.is_empty();
+        let cell = self.colors.cell(ran.slot);
+        if !is_alone || cell.stage() != Some(ran.stage) || self.needs_admission(ran.stage) {
+            return None;
+        }
+        let queued = self.colors.cell(ran.slot).pop()?;
+        self.waiting.remove(1, u64::from(queued.cost_ns));
+        Some(queued)
+    }
+
     /// Puts a color back after its event has run. Its state comes back if that was its end.
     #[inline(always)]
     pub(crate) fn finish(

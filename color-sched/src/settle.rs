@@ -64,7 +64,7 @@ impl<E: Send, S: Send> Desk<E, S> {
             }
             scheduler.push(fresh);
             if let Some(offers) = &mut self.offers {
-                offers.worthy.note(fresh, cell.queued_ns, self.steal_cost.ns());
+                offers.worthy.note(fresh.slot, cell.queued_ns, self.steal_cost.ns());
             }
         }
     }

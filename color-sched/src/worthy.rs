@@ -4,8 +4,8 @@
 //! three intervals of time left, without order inside of one, so that finding a long one and moving one is O(1).
 //! Differs: an interval is a factor of four of the cost of a theft, so that a color moves only when it crosses one.
 
-use crate::event::{Ready, Slot};
-use crate::links::Groups;
+use crate::event::Slot;
+use crate::links::Lists;
 
 /// Number of intervals: up to 4, up to 16, and more than 16 thefts' worth.
 const INTERVALS: usize = 3;
@@ -25,41 +25,41 @@ pub fn interval(queued_ns: u64, steal_cost_ns: u64) -> Option<usize> {
 /// The worthy colors of a core, by time left: Mely's stealing-queue.
 #[derive(Debug)]
 pub(crate) struct Worthy {
-    groups: Groups,
+    lists: Lists,
 }
 
 impl Worthy {
     pub(crate) fn new() -> Self {
-        Self { groups: Groups::new(INTERVALS) }
+        Self { lists: Lists::new(INTERVALS) }
     }
 
     /// Notes what waits for a color.
     #[inline]
-    pub(crate) fn note(&mut self, ready: Ready, queued_ns: u64, steal_cost_ns: u64) {
+    pub(crate) fn note(&mut self, slot: Slot, queued_ns: u64, steal_cost_ns: u64) {
         let now = interval(queued_ns, steal_cost_ns);
-        let was = self.groups.group_of(ready.slot);
+        let was = self.lists.list_of(slot);
         if now == was {
             return;
         }
         if was.is_some() {
-            self.groups.remove(ready.slot);
+            self.lists.remove(slot);
         }
         if let Some(interval) = now {
-            self.groups.push_back(interval, ready);
+            self.lists.push_back(interval, slot);
         }
     }
 
     /// The color in `slot` is not to be offered.
     #[inline]
     pub(crate) fn forget(&mut self, slot: Slot) {
-        self.groups.remove(slot);
+        self.lists.remove(slot);
     }
 
     /// Takes a color with much time left.
     pub(crate) fn pop(&mut self) -> Option<Slot> {
-        if self.groups.len() == 0 {
+        if self.lists.len() == 0 {
             return None;
         }
-        (0..INTERVALS).rev().find_map(|group| self.groups.pop_front(group)).map(|ready| ready.slot)
+        (0..INTERVALS).rev().find_map(|list| self.lists.pop_front(list))
     }
 }

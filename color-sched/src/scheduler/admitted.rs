@@ -7,16 +7,16 @@
 
 use crate::admission::Admission;
 use crate::elect::AGING;
-use crate::event::{Color, Ready, Slot};
-use crate::links::Groups;
+use crate::event::{Color, Ready, Slot, StageId};
 use crate::machine::StageInfo;
+use crate::rings::Rings;
 
 /// The group of those that wait for their turn; those of stage `n` that stepped aside are in group `n + 1`.
 const WAITING: usize = 0;
 
 #[derive(Debug)]
 pub(crate) struct Admitted {
-    groups: Groups,
+    groups: Rings,
     /// Colors that have left.
     left: u32,
     allocates: Vec<bool>,
@@ -27,7 +27,7 @@ pub(crate) struct Admitted {
 impl Admitted {
     pub(crate) fn new(stages: &[StageInfo]) -> Self {
         Self {
-            groups: Groups::new(stages.len() + 1),
+            groups: Rings::new(stages.len() + 1),
             left: 0,
             allocates: stages.iter().map(|stage| stage.allocates).collect(),
             aside: Vec::new(),
@@ -69,6 +69,19 @@ impl Admitted {
         None
     }
 
+    /// The next color, if it waits at `stage` too, needs no memory, and nobody was refused.
+    #[inline]
+    pub(crate) fn pop_same(&mut self, stage: StageId) -> Option<Ready> {
+        if !self.aside.is_empty() || self.allocates.get(stage.index()).is_some_and(|needs| *needs) {
+            return None;
+        }
+        self.left = self.left.wrapping_add(1);
+        match self.left.is_multiple_of(AGING) {
+            true => None,
+            false => self.groups.pop_front_if(WAITING, |ready| ready.stage == stage),
+        }
+    }
+
     #[inline]
     fn next(&mut self) -> Option<Ready> {
         self.left = self.left.wrapping_add(1);
@@ -86,7 +99,7 @@ impl Admitted {
             if !*may_ask {
                 continue;
             }
-            if admission.admit(crate::StageId(*stage as u16), 1) > 0 {
+            if admission.admit(StageId(*stage as u16), 1) > 0 {
                 return groups.pop_front(*stage + 1);
             }
             *may_ask = false;
@@ -95,7 +108,7 @@ impl Admitted {
     }
 
     pub(crate) fn take(&mut self, color: Color, slot: Slot) -> Option<Ready> {
-        if self.groups.has(color, slot) { self.groups.remove(slot) } else { None }
+        self.groups.remove(color, slot)
     }
 
     pub(crate) fn len(&self) -> usize {

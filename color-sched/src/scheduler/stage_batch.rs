@@ -10,8 +10,8 @@ use super::Scheduler;
 use crate::admission::Admission;
 use crate::elect::{AGING, Election};
 use crate::event::{Color, Ready, Slot, StageId};
-use crate::links::Groups;
 use crate::machine::{MAX_STAGES, StageInfo};
+use crate::rings::Rings;
 
 /// Tasks in a batch, unless set otherwise: a stage's code is fetched once for so many.
 const BATCH_LIMIT: usize = 64;
@@ -19,7 +19,7 @@ const BATCH_LIMIT: usize = 64;
 /// Elects the stage to run, and takes as many colors from it as admission grants.
 #[derive(Debug)]
 pub struct StageBatch {
-    groups: Groups,
+    groups: Rings,
     batches: u32,
     election: Election,
     infos: Vec<StageInfo>,
@@ -51,7 +51,7 @@ impl StageBatch {
         let known = infos.iter().map(|info| (info.weight, flow(info)));
         let election = Election::new(known.chain([(1, 1)]).take(groups));
         Self {
-            groups: Groups::new(groups),
+            groups: Rings::new(groups),
             batches: 0,
             election,
             infos,
@@ -76,8 +76,8 @@ impl Scheduler for StageBatch {
     #[inline(always)]
     fn push(&mut self, ready: Ready) {
         let stage = ready.stage.index().min(self.last);
-        self.groups.push_back(stage, ready);
-        self.election.set_waiting(stage, self.groups.count(stage));
+        let waiting = self.groups.push_back(stage, ready);
+        self.election.set_waiting(stage, waiting);
     }
 
     #[inline]
@@ -111,11 +111,8 @@ impl Scheduler for StageBatch {
     }
 
     fn take_color(&mut self, color: Color, slot: Slot) -> Option<Ready> {
-        if !self.groups.has(color, slot) {
-            return None;
-        }
-        let stage = self.groups.group_of(slot)?;
-        let ready = self.groups.remove(slot)?;
+        let stage = self.groups.group_of(color, slot)?;
+        let ready = self.groups.remove(color, slot)?;
         self.election.set_waiting(stage, self.groups.count(stage));
         Some(ready)
     }

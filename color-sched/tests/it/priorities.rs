@@ -16,7 +16,7 @@ fn stages() -> Vec<StageInfo> {
 
 fn all() -> [(&'static str, Box<dyn Scheduler>); 4] {
     [
-        ("fifo", Box::new(Fifo::new(&stages()))),
+        ("fifo", Box::new(Fifo::new(&stages()).with_batch_limit(1))),
         ("flat", Box::new(Flat::new(&stages()).with_threshold(1))),
         ("color", Box::new(ColorQueues::new(&stages()).with_threshold(1))),
         ("stage", Box::new(StageBatch::new(&stages()).with_batch_limit(1))),

@@ -118,13 +118,17 @@ proptest! {
 }
 
 #[test]
-fn fifo_runs_one_color_at_a_time_in_order_of_arrival() {
+fn fifo_runs_colors_in_order_of_arrival_and_those_that_allocate_one_by_one() {
     let mut fifo = Fifo::new(&stages());
-    for color in [3, 1, 2] {
-        fifo.push(ready(color, 0));
+    for (color, stage) in [(3, 0), (1, 0), (2, 1), (5, 1), (4, 1), (6, 3), (7, 1)] {
+        fifo.push(ready(color, stage));
     }
-    let order: Vec<_> = (0..3).map(|_| elect(&mut fifo).1).collect();
-    assert_eq!(order, [[3], [1], [2]]);
+    let order: Vec<_> = std::iter::from_fn(|| elect(&mut fifo).0.map(|_| fifo.len())).collect();
+    assert_eq!(order, [6, 5, 2, 1, 0]);
+    for (color, stage) in [(3, 1), (1, 1), (2, 1)] {
+        fifo.push(ready(color, stage));
+    }
+    assert_eq!(elect(&mut fifo).1, [3, 1, 2]);
 }
 
 #[test]

@@ -155,7 +155,7 @@ fn clients_that_do_not_read_hold_no_objects() {
     let root = tree(&[("k.bin", &pattern(1400))]);
     for options in [&[][..], &["--ring", "direct"], &["--ring", "threads"]] {
         let server = Server::start(root.path(), options);
-        let stuck: Vec<_> = (0..100)
+        let stuck: Vec<_> = (0..50)
             .map(|_| {
                 let kind = socket2::Type::STREAM;
                 let socket = socket2::Socket::new(socket2::Domain::IPV4, kind, None).unwrap();
@@ -171,7 +171,7 @@ fn clients_that_do_not_read_hold_no_objects() {
                 let _ = socket.send(&burst);
             }
             thread::sleep(Duration::from_millis(300));
-            server.metric("answers_stalled_total") >= 90 && server.metric("slab_objects") < 8
+            server.metric("answers_stalled_total") >= 45 && server.metric("slab_objects") < 8
         });
         assert_eq!(server.get("/k.bin").status, 200, "{options:?}");
         drop(stuck);
