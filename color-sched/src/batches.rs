@@ -121,7 +121,7 @@ impl Batches {
     where
         P: Admission + Handler<Event = E, State = S>,
     {
-        let mut course = Course { is_timed, limit, done: 0, ran: 0, unshown_ns: 0, running: None };
+        let mut course = Course { is_timed, limit, done: 0, ran: 0, unshown_ns: 0, panicked: None };
         loop {
             let run = || course.run(&self.batch, desk, program, scheduler);
             let Err(payload) = catch_unwind(AssertUnwindSafe(run)) else { break };
@@ -170,13 +170,32 @@ impl Batches {
     }
 }
 
-/// A color whose handler runs.
+/// A color whose handler has panicked.
 #[derive(Debug)]
-struct Running<S> {
+struct Panicked<S> {
     ready: Ready,
     entry: u32,
-    state: S,
     is_closing: bool,
+    state: S,
+}
+
+/// The state of a color while its handler runs; if that panics, the state goes to where it is found afterwards.
+struct Held<'a, S> {
+    state: Option<S>,
+    ready: Ready,
+    entry: u32,
+    is_closing: bool,
+    rescue: &'a mut Option<Panicked<S>>,
+}
+
+impl<S> Drop for Held<'_, S> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(state) = self.state.take() {
+            let (ready, entry, is_closing) = (self.ready, self.entry, self.is_closing);
+            *self.rescue = Some(Panicked { ready, entry, is_closing, state });
+        }
+    }
 }
 
 /// How far a batch has come: what has to survive the panic of a handler.
@@ -189,7 +208,7 @@ struct Course<S> {
     done: usize,
     ran: usize,
     unshown_ns: Nanos,
-    running: Option<Running<S>>,
+    panicked: Option<Panicked<S>>,
 }
 
 impl<S: Send> Course<S> {
@@ -234,27 +253,27 @@ impl<S: Send> Course<S> {
             desk.lost.push((ready.color, queued.stage, queued.event));
             return desk.close(entry, None);
         };
-        let running = Running { ready, entry, state, is_closing: false };
-        let running = self.running.insert(running);
-        loop {
+        let rescue = &mut self.panicked;
+        let mut held = Held { state: Some(state), ready, entry, is_closing: false, rescue };
+        while let Some(state) = &mut held.state {
             let Queued { event, cost_ns, stamp, stage, .. } = queued;
             if self.is_timed && self.ran.is_multiple_of(SAMPLED) {
                 desk.stats.queueing.record(stamp.until(desk.now), 1);
             }
             self.unshown_ns += u64::from(cost_ns);
             self.ran += 1;
-            let is_closing = &mut running.is_closing;
+            let is_closing = &mut held.is_closing;
             let mut cx = Context::new(desk, ready.color, ready.slot, stage, is_closing);
-            program.run(&mut cx, &mut running.state, event);
+            program.run(&mut cx, state, event);
             let may_go_on = is_last && self.ran < self.limit && self.unshown_ns < SHOW_NS;
-            if !may_go_on || running.is_closing || !scheduler.is_empty() {
+            if !may_go_on || held.is_closing || !scheduler.is_empty() {
                 break;
             }
             let Some(next) = desk.next_if_alone(ready) else { break };
             queued = next;
         }
-        if let Some(running) = self.running.take() {
-            running.end(desk, program, scheduler);
+        if let Some(state) = held.state.take() {
+            end_run(ready, entry, held.is_closing, state, desk, program, scheduler);
         }
     }
 
@@ -269,25 +288,30 @@ impl<S: Send> Course<S> {
     ) where
         P: Handler<Event = E, State = S>,
     {
-        let Some(mut running) = self.running.take() else { resume_unwind(payload) };
+        let Some(panicked) = self.panicked.take() else { resume_unwind(payload) };
+        let Panicked { ready, entry, mut is_closing, state } = panicked;
         desk.stats.panics += 1;
-        let after = program.panicked(running.ready.color, running.ready.stage, payload);
-        running.is_closing |= after == AfterPanic::Close;
-        running.end(desk, program, scheduler);
+        is_closing |= program.panicked(ready.color, ready.stage, payload) == AfterPanic::Close;
+        end_run(ready, entry, is_closing, state, desk, program, scheduler);
     }
 }
 
-impl<S: Send> Running<S> {
-    /// The handler has returned.
-    #[inline(always)]
-    fn end<P, E: Send>(self, desk: &mut Desk<E, S>, program: &mut P, scheduler: &mut impl Scheduler)
-    where
-        P: Handler<Event = E, State = S>,
-    {
-        if self.is_closing {
-            desk.close(self.entry, Some(self.state));
-        } else if let Some(state) = desk.finish(self.ready, self.entry, self.state, scheduler) {
-            program.closed(self.ready.color, state);
-        }
+/// The handler of a color has returned, or panicked.
+#[inline(always)]
+fn end_run<P, E: Send, S: Send>(
+    ready: Ready,
+    entry: u32,
+    is_closing: bool,
+    state: S,
+    desk: &mut Desk<E, S>,
+    program: &mut P,
+    scheduler: &mut impl Scheduler,
+) where
+    P: Handler<Event = E, State = S>,
+{
+    if is_closing {
+        desk.close(entry, Some(state));
+    } else if let Some(state) = desk.finish(ready, entry, state, scheduler) {
+        program.closed(ready.color, state);
     }
 }

@@ -87,27 +87,6 @@ impl StageCost {
     }
 }
 
-/// Events and their estimated time that wait at a core.
-#[derive(Debug, Default)]
-pub(crate) struct Waiting {
-    pub(crate) events: u64,
-    pub(crate) queued_ns: u64,
-}
-
-impl Waiting {
-    #[inline]
-    pub(crate) fn add(&mut self, events: usize, queued_ns: u64) {
-        self.events += events as u64;
-        self.queued_ns += queued_ns;
-    }
-
-    #[inline]
-    pub(crate) fn remove(&mut self, events: usize, queued_ns: u64) {
-        self.events -= events as u64;
-        self.queued_ns -= queued_ns;
-    }
-}
-
 /// A core's possessions.
 #[derive(Debug)]
 pub(crate) struct Desk<E, S> {
@@ -129,7 +108,6 @@ pub(crate) struct Desk<E, S> {
     pub(crate) stages: Vec<StageCost>,
     pub(crate) steal_cost: Estimate,
     pub(crate) wake_cost: Estimate,
-    pub(crate) waiting: Waiting,
     /// Present while this core's colors are offered to others.
     pub(crate) offers: Option<Offers>,
     queue_limit: usize,
@@ -160,7 +138,6 @@ impl<E: Send, S: Send> Desk<E, S> {
             stages: config.stages.iter().map(StageCost::new).collect(),
             steal_cost: Estimate::new(config.steal_cost),
             wake_cost: Estimate::new(config.wake_cost),
-            waiting: Waiting::default(),
             offers: None,
             queue_limit: config.queue_limit,
             has_transients: config.transient_colors,
@@ -335,7 +312,9 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
         let cost_ns = u64::from(stage.ns());
         let is_raised = cell.push(stage.queued(target, event, self.now));
-        self.waiting.add(1, cost_ns);
+        if let Some(offers) = &mut self.offers {
+            offers.waiting.add(1, cost_ns);
+        }
         match cell.status {
             Status::Queued => {
                 let color = known.color;
@@ -366,7 +345,9 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
         let cost_ns = u64::from(stage.ns());
         cell.push(stage.queued(target, event, self.now));
-        self.waiting.add(1, cost_ns);
+        if let Some(offers) = &mut self.offers {
+            offers.waiting.add(1, cost_ns);
+        }
         Ok(())
     }
 

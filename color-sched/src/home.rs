@@ -154,15 +154,18 @@ impl<E, S> Colors<E, S> {
     }
 
     /// The cell in `slot`, if it is of `color`, and its entry.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn waiting(
         &mut self,
         color: Color,
         slot: Slot,
     ) -> Option<(&mut Cell<E>, &mut Entry<E, S>)> {
         let cell = self.cells.get_mut(slot.index())?;
-        let entry = self.entries.get_mut(cell.entry as usize)?;
-        (entry.color == color && entry.cell == slot.0).then_some((cell, entry))
+        if cell.status == Status::Free {
+            return None;
+        }
+        let entry = &mut self.entries[cell.entry as usize];
+        (entry.color == color).then_some((cell, entry))
     }
 
     /// The cell of an entry, made if it has none.

@@ -92,7 +92,9 @@ impl<E: Send, S: Send> Desk<E, S> {
         for queued in later {
             record.cell.push(queued);
         }
-        self.waiting.add(record.cell.len(), record.cell.queued_ns);
+        if let Some(offers) = &mut self.offers {
+            offers.waiting.add(record.cell.len(), record.cell.queued_ns);
+        }
         self.come_home(entry, *record);
     }
 

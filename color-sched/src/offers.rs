@@ -19,10 +19,32 @@ struct Kept {
     queued_ns: u64,
 }
 
+/// Events and their estimated time that wait at a core.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    pub(crate) events: u64,
+    pub(crate) queued_ns: u64,
+}
+
+impl Waiting {
+    #[inline]
+    pub(crate) fn add(&mut self, events: usize, queued_ns: u64) {
+        self.events += events as u64;
+        self.queued_ns += queued_ns;
+    }
+
+    #[inline]
+    pub(crate) fn remove(&mut self, events: usize, queued_ns: u64) {
+        self.events -= events as u64;
+        self.queued_ns -= queued_ns;
+    }
+}
+
 /// Colors worth offering, and those on the board.
 #[derive(Debug)]
 pub(crate) struct Offers {
     pub(crate) worthy: Worthy,
+    pub(crate) waiting: Waiting,
     board: [Option<Kept>; SLOTS],
     on_board: usize,
     /// When thieves are to be woken for what is on the board already.
@@ -31,7 +53,13 @@ pub(crate) struct Offers {
 
 impl Offers {
     pub(crate) fn new() -> Self {
-        Self { worthy: Worthy::new(), board: [None; SLOTS], on_board: 0, remind_at: 0 }
+        Self {
+            worthy: Worthy::new(),
+            waiting: Waiting::default(),
+            board: [None; SLOTS],
+            on_board: 0,
+            remind_at: 0,
+        }
     }
 
     /// Nothing is in this slot of the board any more.
@@ -55,15 +83,13 @@ impl<E: Send, S: Send> Desk<E, S> {
     /// Finds out what was stolen, offers what is worthy, and tells thieves how much there is. `elected` colors have left
     /// the scheduler and not run yet: they can be stolen as well.
     pub(crate) fn refresh_board(&mut self, scheduler: &mut impl Scheduler, elected: usize) {
-        if self.offers.is_none() {
-            return;
-        }
         self.sweep(scheduler);
         let ready = scheduler.len() + elected;
         let has_offered = self.fill(ready);
+        let Some(offers) = &self.offers else { return };
         let load = Load {
-            queued_ns: self.waiting.queued_ns,
-            events: self.waiting.events,
+            queued_ns: offers.waiting.queued_ns,
+            events: offers.waiting.events,
             colors: ready as u64,
             slots: SLOTS,
         };
@@ -122,7 +148,9 @@ impl<E: Send, S: Send> Desk<E, S> {
                 known.place = Place::Away(Box::new(Away { holder, forwarded: 0 }));
                 let slot = Slot(known.cell);
                 self.colors.free_cell(slot);
-                self.waiting.remove(kept.events, kept.queued_ns);
+                if let Some(offers) = &mut self.offers {
+                    offers.waiting.remove(kept.events, kept.queued_ns);
+                }
                 self.stats.stolen += 1;
                 false
             }
@@ -221,7 +249,9 @@ impl<E: Send, S: Send> Desk<E, S> {
         known.is_home = false;
         known.is_transient = record.is_transient;
         known.incarnation = record.incarnation;
-        self.waiting.add(record.cell.len(), record.cell.queued_ns);
+        if let Some(offers) = &mut self.offers {
+            offers.waiting.add(record.cell.len(), record.cell.queued_ns);
+        }
         self.unpack(entry, *record);
         let (_, cell, known) = self.colors.cell_of(entry);
         self.fresh.extend(ready(cell, known));

@@ -2,10 +2,11 @@
 
 use std::mem;
 
-use crate::desk::{Desk, Waiting, ready};
+use crate::desk::{Desk, ready};
 use crate::event::{Ready, Slot};
 use crate::home::{Next, Place};
 use crate::hub::Message;
+use crate::offers::Waiting;
 use crate::record::{Queued, Record, Status};
 use crate::scheduler::Scheduler;
 
@@ -38,8 +39,8 @@ impl<E: Send, S: Send> Desk<E, S> {
         };
         cell.status = Status::Running;
         let entry = cell.entry;
-        self.waiting.remove(1, u64::from(queued.cost_ns));
         if let Some(offers) = &mut self.offers {
+            offers.waiting.remove(1, u64::from(queued.cost_ns));
             offers.worthy.forget(elected.slot);
         }
         Some(Begun { entry, state, queued })
@@ -55,7 +56,9 @@ impl<E: Send, S: Send> Desk<E, S> {
             return None;
         }
         let queued = self.colors.cell(ran.slot).pop()?;
-        self.waiting.remove(1, u64::from(queued.cost_ns));
+        if let Some(offers) = &mut self.offers {
+            offers.waiting.remove(1, u64::from(queued.cost_ns));
+        }
         Some(queued)
     }
 
@@ -184,7 +187,9 @@ impl<E: Send, S: Send> Desk<E, S> {
             // A home that has ended has no use for the news.
             let _ = self.send(home, Message::Closed { color, incarnation });
         }
-        self.waiting.remove(record.cell.len(), record.cell.queued_ns);
+        if let Some(offers) = &mut self.offers {
+            offers.waiting.remove(record.cell.len(), record.cell.queued_ns);
+        }
         self.dissolve(*record);
     }
 
@@ -222,7 +227,9 @@ impl<E: Send, S: Send> Desk<E, S> {
                 }
             }
         }
-        self.waiting = Waiting::default();
+        if let Some(offers) = &mut self.offers {
+            offers.waiting = Waiting::default();
+        }
         self.stats.colors = 0;
     }
 }
