@@ -225,11 +225,13 @@ impl<S: Send> Course<S> {
     {
         while let Some(ready) = batch.get(self.done) {
             self.done += 1;
-            if desk.offers.is_some() && self.unshown_ns >= SHOW_NS {
-                self.unshown_ns = 0;
-                desk.refresh_board(scheduler, batch.len() - self.done + 1);
-            }
             let Some(begun) = desk.begin(*ready) else { continue };
+            let shown_ns = self.unshown_ns + u64::from(begun.queued.cost_ns);
+            if desk.offers.is_some() && shown_ns >= SHOW_NS {
+                // Before a long event, not after it: nobody is shown anything while it runs.
+                self.unshown_ns = 0;
+                desk.refresh_board(scheduler, batch.len() - self.done);
+            }
             let is_last = self.done == batch.len();
             self.run_color(*ready, begun, is_last, desk, program, scheduler);
         }

@@ -24,7 +24,7 @@ use crate::stealer::Offer;
 /// Slots of a board: their pointers fill one line of 64 bytes.
 pub const SLOTS: usize = 8;
 
-/// What is said of the item in a slot. Written before the item is, read without owning it.
+/// What is said of the item in a slot. Written before the item is, read without owning it; the time may be said anew.
 #[derive(Debug)]
 struct Note {
     color: AtomicU64,
@@ -107,6 +107,13 @@ impl<T: Send> Board<T> {
         note.events_penalty.store(events_penalty, Ordering::Relaxed);
         place.store(Box::into_raw(item), Ordering::Release);
         Ok(())
+    }
+
+    /// Says anew how long what was offered in `slot` takes. Only the owner calls it.
+    pub fn appraise(&self, slot: usize, queued_ns: u64) {
+        if let Some(note) = self.notes.get(slot) {
+            note.queued_ns.store(queued_ns, Ordering::Relaxed);
+        }
     }
 
     /// Takes back what was offered in `slot`, or learns who has it. Only the owner calls it.

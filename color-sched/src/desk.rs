@@ -205,7 +205,25 @@ impl<E: Send, S: Send> Desk<E, S> {
         event: E,
     ) -> Result<(), E> {
         match self.colors.find(color) {
-            Some(entry) => self.post_at(entry, origin, target, event),
+            Some(entry) if self.colors.entry(entry).is_at_home() => {
+                self.append(entry, target, event)
+            }
+            found => self.post_elsewhere(found, origin, color, target, event),
+        }
+    }
+
+    /// As [`Self::post`], for a color that is not simply at home.
+    #[inline(never)]
+    fn post_elsewhere(
+        &mut self,
+        found: Option<u32>,
+        origin: Origin,
+        color: Color,
+        target: Target,
+        event: E,
+    ) -> Result<(), E> {
+        match found {
+            Some(entry) => self.post_astray(entry, origin, target, event),
             None if target.stage.index() >= self.stages.len() => Err(event),
             None if color.home(self.hub.cores()) == self.id => self.post_new(color, target, event),
             None => self.post_home(color, target, event),
@@ -229,7 +247,7 @@ impl<E: Send, S: Send> Desk<E, S> {
     #[inline]
     fn post_new(&mut self, color: Color, target: Target, event: E) -> Result<(), E> {
         match self.open_transient(color) {
-            Some(entry) => self.append(entry, target, event),
+            Some(entry) => self.append_here(entry, target, event),
             None => Err(event),
         }
     }
@@ -246,14 +264,11 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
     }
 
-    #[inline(always)]
     fn post_at(&mut self, entry: u32, origin: Origin, target: Target, event: E) -> Result<(), E> {
-        let known = self.colors.entry(entry);
-        let is_in_table = matches!(known.place, Place::Here(_) | Place::Running | Place::Unborn);
-        if known.is_home && is_in_table {
-            return self.append(entry, target, event);
+        match self.colors.entry(entry).is_at_home() {
+            true => self.append_here(entry, target, event),
+            false => self.post_astray(entry, origin, target, event),
         }
-        self.post_astray(entry, origin, target, event)
     }
 
     /// Appends an event to a color that is not simply at home.
@@ -279,7 +294,7 @@ impl<E: Send, S: Send> Desk<E, S> {
                         && slot.0 != NIL
                         && self.colors.cell(slot).pins > 0);
                 match stays {
-                    true => self.append(entry, target, event),
+                    true => self.append_here(entry, target, event),
                     false => self.post_home(color, target, event),
                 }
             }
@@ -302,9 +317,15 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
     }
 
+    /// As [`Self::append`], out of line.
+    #[inline(never)]
+    pub(crate) fn append_here(&mut self, entry: u32, target: Target, event: E) -> Result<(), E> {
+        self.append(entry, target, event)
+    }
+
     /// Appends an event to a color that is here.
     #[inline(always)]
-    pub(crate) fn append(&mut self, entry: u32, target: Target, event: E) -> Result<(), E> {
+    fn append(&mut self, entry: u32, target: Target, event: E) -> Result<(), E> {
         let Some(stage) = self.stages.get(target.stage.index()) else { return Err(event) };
         let (slot, cell, known) = self.colors.cell_of(entry);
         if cell.len() >= self.queue_limit {

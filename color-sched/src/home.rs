@@ -84,6 +84,14 @@ pub(crate) struct Entry<E, S> {
     pub(crate) is_transient: bool,
 }
 
+impl<E, S> Entry<E, S> {
+    /// Is it in the table of its home, to run there?
+    #[inline(always)]
+    pub(crate) fn is_at_home(&self) -> bool {
+        self.is_home && matches!(self.place, Place::Here(_) | Place::Unborn | Place::Running)
+    }
+}
+
 /// What a color does when its event has ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Next {

@@ -40,7 +40,7 @@ impl<E: Send, S: Send> Desk<E, S> {
             && known.incarnation == incarnation
         {
             known.received = known.received.wrapping_add(1);
-            if let Err(event) = self.append(entry, target, event) {
+            if let Err(event) = self.append_here(entry, target, event) {
                 self.lost.push((color, target.stage, event));
             }
             return;

@@ -62,12 +62,12 @@ impl Lists {
         self.len += 1;
     }
 
-    /// Removes the first slot of `list`.
-    pub(crate) fn pop_front(&mut self, list: usize) -> Option<Slot> {
-        let first = self.ends[list].first;
-        (first != NIL).then(|| {
-            self.remove(Slot(first));
-            Slot(first)
+    /// Removes the last slot of `list`.
+    pub(crate) fn pop_back(&mut self, list: usize) -> Option<Slot> {
+        let last = self.ends[list].last;
+        (last != NIL).then(|| {
+            self.remove(Slot(last));
+            Slot(last)
         })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::board::{Found, SLOTS};
 use crate::desk::{Desk, ready};
-use crate::event::{Nanos, Slot};
+use crate::event::{CoreId, Nanos, Slot, StageId};
 use crate::home::{Away, Place};
 use crate::hub::Message;
 use crate::park::{Notice, is_any_searching};
@@ -12,11 +12,15 @@ use crate::stealer::{Load, Offer};
 use crate::worthy::Worthy;
 
 /// What the owner remembers of a color on its board.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Kept {
     entry: u32,
     events: usize,
     queued_ns: u64,
+    /// The stage of the first event.
+    stage: StageId,
+    /// How long its events take, as estimated last.
+    shown_ns: u64,
 }
 
 /// Events and their estimated time that wait at a core.
@@ -75,7 +79,7 @@ impl Offers {
     }
 
     fn visible_ns(&self) -> u64 {
-        self.board.iter().flatten().map(|kept| kept.queued_ns).sum()
+        self.board.iter().flatten().map(|kept| kept.shown_ns).sum()
     }
 }
 
@@ -143,12 +147,11 @@ impl<E: Send, S: Send> Desk<E, S> {
                 true
             }
             Found::Taken(holder) => {
-                let kept = kept.unwrap_or_default();
                 let known = self.colors.entry(entry);
                 known.place = Place::Away(Box::new(Away { holder, forwarded: 0 }));
                 let slot = Slot(known.cell);
                 self.colors.free_cell(slot);
-                if let Some(offers) = &mut self.offers {
+                if let (Some(offers), Some(kept)) = (&mut self.offers, kept) {
                     offers.waiting.remove(kept.events, kept.queued_ns);
                 }
                 self.stats.stolen += 1;
@@ -182,25 +185,26 @@ impl<E: Send, S: Send> Desk<E, S> {
     /// Offers one color, if it is free to go.
     fn offer(&mut self, slot: Slot, board_slot: usize) -> bool {
         let cell = self.colors.cell(slot);
-        let (entry, pins, stage) = (cell.entry, cell.pins, cell.stage());
+        let (entry, pins) = (cell.entry, cell.pins);
+        let Some(stage) = cell.stage() else { return false };
         if cell.status != Status::Queued || pins > 0 || !self.colors.entry(entry).is_home {
             return false;
         }
         let record = self.pack(entry);
         let (events, queued_ns) = (record.cell.len(), record.cell.queued_ns);
-        let stage = stage.map_or(0, |stage| stage.index());
         let offer = Offer {
             color: record.color,
             queued_ns,
             events: u32::try_from(events).unwrap_or(u32::MAX),
-            penalty: self.stages[stage].penalty,
+            penalty: self.stages[stage.index()].penalty,
         };
         match self.hub.station(self.id).board.offer(board_slot, record, &offer) {
             Ok(()) => {
                 self.colors.entry(entry).place = Place::Offered;
                 self.colors.cell(slot).status = Status::Offered(board_slot as u8);
                 if let Some(offers) = &mut self.offers {
-                    offers.enter(board_slot, Kept { entry, events, queued_ns });
+                    let shown_ns = queued_ns;
+                    offers.enter(board_slot, Kept { entry, events, queued_ns, stage, shown_ns });
                 }
                 self.stats.offers += 1;
                 true
@@ -214,11 +218,31 @@ impl<E: Send, S: Send> Desk<E, S> {
 
     /// Wakes one core that waits, if there is work on the board for more than that costs and nobody looks for work.
     fn wake_thief(&mut self) {
+        self.appraise();
         let Some(offers) = &mut self.offers else { return };
         offers.remind_at = self.now.saturating_add(self.wake_cost.ns());
         if offers.visible_ns() < self.wake_cost.ns() {
             return;
         }
+        self.wake_any();
+    }
+
+    /// Says anew how long the offered colors take, by what has been learned since.
+    fn appraise(&mut self) {
+        let Some(offers) = &mut self.offers else { return };
+        for (board_slot, kept) in offers.board.iter_mut().enumerate() {
+            let Some(kept) = kept else { continue };
+            let cost_ns = self.stages.get(kept.stage.index()).map_or(0, |stage| stage.ns());
+            let now_ns = kept.events as u64 * u64::from(cost_ns);
+            if now_ns > kept.shown_ns {
+                kept.shown_ns = now_ns;
+                self.hub.station(self.id).board.appraise(board_slot, now_ns);
+            }
+        }
+    }
+
+    /// Wakes one core that waits, unless one is searching.
+    fn wake_any(&mut self) {
         if is_any_searching(self.hub.others(self.id).map(|station| &*station.parker)) {
             return;
         }
@@ -231,6 +255,18 @@ impl<E: Send, S: Send> Desk<E, S> {
                     return;
                 }
             }
+        }
+    }
+
+    /// A theft has ended this core's search: if the victim still offers more than a wake costs, and nobody else searches,
+    /// another core is woken for it.
+    pub(crate) fn pass_on(&mut self, victim: CoreId) {
+        self.hub.station(self.id).parker.rise();
+        let board = &self.hub.station(victim).board;
+        let offered = (0..SLOTS).filter_map(|slot| board.read(slot));
+        let visible_ns: u64 = offered.map(|offer| offer.queued_ns).sum();
+        if visible_ns >= self.wake_cost.ns() {
+            self.wake_any();
         }
     }
 

@@ -125,32 +125,31 @@ impl<E> Cell<E> {
     }
 
     /// Appends an event. True if it is more urgent than all that wait.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, queued: Queued<E>) -> bool {
         self.queued_ns += u64::from(queued.cost_ns);
-        let priority = queued.priority;
-        if self.len == 0 {
-            self.first = Some(queued);
-            self.priority = priority;
-        } else {
-            self.push_more(queued);
-        }
         self.len += 1;
-        let is_raised = priority > self.priority;
-        if is_raised {
-            self.priority = priority;
+        if self.len > 1 {
+            return self.push_more(queued);
         }
+        self.priority = queued.priority;
+        self.first = Some(queued);
+        false
+    }
+
+    #[inline(never)]
+    fn push_more(&mut self, queued: Queued<E>) -> bool {
+        let more = self.more.get_or_insert_with(Box::default);
+        let priority = queued.priority;
+        more.ranks[priority.rank()] += 1;
+        more.rest.push_back(queued);
+        let is_raised = priority > self.priority;
+        self.priority = priority.max(self.priority);
         is_raised
     }
 
-    fn push_more(&mut self, queued: Queued<E>) {
-        let more = self.more.get_or_insert_with(Box::default);
-        more.ranks[queued.priority.rank()] += 1;
-        more.rest.push_back(queued);
-    }
-
     /// Takes the first event.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Queued<E>> {
         let queued = self.first.take()?;
         self.queued_ns -= u64::from(queued.cost_ns);
@@ -161,6 +160,7 @@ impl<E> Cell<E> {
         Some(queued)
     }
 
+    #[inline(never)]
     fn advance(&mut self) {
         let Some(more) = &mut self.more else { return };
         let Some(next) = more.rest.pop_front() else { return };

@@ -403,6 +403,7 @@ impl<E: Send, S: Send> Core<E, S> {
         let took_ns = hub.clock.now().saturating_sub(start);
         self.desk.steal_cost.observe(took_ns, 1);
         self.desk.stats.thefts += 1;
+        self.desk.pass_on(victim);
         self.desk.now = start.saturating_add(took_ns).max(self.desk.now);
         self.record(start, Doing::Theft(victim));
         true

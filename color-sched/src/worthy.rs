@@ -55,11 +55,12 @@ impl Worthy {
         self.lists.remove(slot);
     }
 
-    /// Takes a color with much time left.
+    /// Takes a color with much time left; of those, the one that became worthy last, whose turn at its own core is farthest
+    /// away.
     pub(crate) fn pop(&mut self) -> Option<Slot> {
         if self.lists.len() == 0 {
             return None;
         }
-        (0..INTERVALS).rev().find_map(|list| self.lists.pop_front(list))
+        (0..INTERVALS).rev().find_map(|list| self.lists.pop_back(list))
     }
 }
