@@ -3,12 +3,9 @@
 //! `read` allocates, so a batch of it is as large as the pool permits, and waits when the pool is empty. `write` gives
 //! back. A hundred tasks go through and never hold more than 16 buffers.
 
-use std::io;
-use std::thread;
-
 use color_sched::{
-    Admission, Color, Config, Context, Driver, EventSink, Handler, Machine, NoSteal, StageBatch,
-    StageId, StageInfo, Wait, Waker,
+    Admission, Color, Config, Context, Driver, Handler, Machine, NoSteal, StageBatch, StageId,
+    StageInfo,
 };
 
 const READ: StageId = StageId(0);
@@ -69,19 +66,6 @@ impl Handler for Pool {
 impl Driver for Pool {
     type Event = Event;
     type State = ();
-
-    fn poll(&mut self, sink: &mut impl EventSink<Event, ()>, wait: Wait) -> io::Result<usize> {
-        match wait.timeout(sink.now()) {
-            Some(time) => thread::park_timeout(time),
-            None => thread::park(),
-        }
-        Ok(0)
-    }
-
-    fn waker(&self) -> Waker {
-        let thread = thread::current();
-        Waker::new(move || thread.unpark())
-    }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

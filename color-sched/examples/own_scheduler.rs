@@ -3,12 +3,10 @@
 //! Four required methods. The rest of the machine (colors, timers, stealing, parking) does not change.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::thread;
 
 use color_sched::{
-    Admission, Color, Config, Context, Driver, EventSink, Handler, Machine, NoSteal, Ready,
-    Scheduler, Slot, StageId, StageInfo, Wait, Waker,
+    Admission, Color, Config, Context, Driver, Handler, Machine, NoSteal, Ready, Scheduler, Slot,
+    StageId, StageInfo,
 };
 
 /// Colors by number.
@@ -48,11 +46,7 @@ impl Scheduler for HighestFirst {
 #[derive(Default)]
 struct Log(Vec<u64>);
 
-impl Admission for Log {
-    fn admit(&mut self, _stage: StageId, wanted: usize) -> usize {
-        wanted
-    }
-}
+impl Admission for Log {}
 
 impl Handler for Log {
     type Event = ();
@@ -67,19 +61,6 @@ impl Handler for Log {
 impl Driver for Log {
     type Event = ();
     type State = ();
-
-    fn poll(&mut self, sink: &mut impl EventSink<(), ()>, wait: Wait) -> io::Result<usize> {
-        match wait.timeout(sink.now()) {
-            Some(time) => thread::park_timeout(time),
-            None => thread::park(),
-        }
-        Ok(0)
-    }
-
-    fn waker(&self) -> Waker {
-        let thread = thread::current();
-        Waker::new(move || thread.unpark())
-    }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -8,8 +8,10 @@ pub trait Admission {
     /// How many of `wanted` tasks may run `stage` now; 0 refuses, and the tasks wait.
     ///
     /// Asked only for stages that [allocate](crate::StageInfo::allocates). The grant is for the batch that follows,
-    /// until [`batch_end`](crate::Handler::batch_end).
-    fn admit(&mut self, stage: StageId, wanted: usize) -> usize;
+    /// until [`batch_end`](crate::Handler::batch_end). Unless told otherwise, all may run.
+    fn admit(&mut self, _stage: StageId, wanted: usize) -> usize {
+        wanted
+    }
 }
 
 impl<F: FnMut(StageId, usize) -> usize> Admission for F {

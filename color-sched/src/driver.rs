@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use crate::event::{Color, Nanos, Target};
@@ -54,6 +55,9 @@ pub trait EventSink<E, S> {
 }
 
 /// A source of events. One object a core, polled by that core alone.
+///
+/// The methods that are given are for a program whose events all come from its handlers, its timers and other threads: its
+/// driver does nothing but wait.
 pub trait Driver {
     /// What happened, with everything the handler needs to know of it.
     type Event;
@@ -70,12 +74,25 @@ pub trait Driver {
         &mut self,
         sink: &mut impl EventSink<Self::Event, Self::State>,
         wait: Wait,
-    ) -> io::Result<usize>;
+    ) -> io::Result<usize> {
+        match wait {
+            Wait::No => {}
+            Wait::Until(at) => {
+                let time = at.saturating_sub(sink.now());
+                thread::park_timeout(Duration::from_nanos(time));
+            }
+            Wait::Forever => thread::park(),
+        }
+        Ok(0)
+    }
 
     /// Ends a poll that waits, from another thread. Asked for once, before the first poll.
     ///
-    /// A wake between two polls ends the next one that would wait.
-    fn waker(&self) -> Waker;
+    /// A wake between two polls ends the next one that would wait. Asked for on the core's own thread.
+    fn waker(&self) -> Waker {
+        let thread = thread::current();
+        Waker::new(move || thread.unpark())
+    }
 }
 
 /// Ends a [`poll`](Driver::poll) that waits.

@@ -13,7 +13,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hashbrown::HashMap;
+use std::collections::HashMap;
 
 use crate::event::{Color, Nanos, StageId};
 use crate::machine::Control;

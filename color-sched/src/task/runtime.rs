@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle as Thread};
 
 use crate::admission::Admission;
 use crate::context::{Context, Local};
-use crate::driver::{Driver, EventSink, Wait, Waker};
+use crate::driver::{Driver, EventSink};
 use crate::event::{Color, CoreId, StageId};
 use crate::handler::Handler;
 use crate::machine::{Config, ConfigError, Machine, StageInfo};
@@ -263,20 +263,4 @@ impl Admission for Program {
 impl Driver for Program {
     type Event = Event;
     type State = Tasks;
-
-    fn poll(&mut self, sink: &mut impl EventSink<Event, Tasks>, wait: Wait) -> io::Result<usize> {
-        match wait {
-            Wait::No => {}
-            Wait::Until(at) => {
-                thread::park_timeout(Wait::Until(at).timeout(sink.now()).unwrap_or_default())
-            }
-            Wait::Forever => thread::park(),
-        }
-        Ok(0)
-    }
-
-    fn waker(&self) -> Waker {
-        let thread = thread::current();
-        Waker::new(move || thread.unpark())
-    }
 }

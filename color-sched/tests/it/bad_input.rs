@@ -363,3 +363,45 @@ fn clock_that_stands_still_stops_nothing() {
     turns(&mut cores[0], &mut program, 20);
     assert_eq!(program.closed.len(), 1);
 }
+
+#[test]
+fn clock_that_jumps_ahead_or_back_loses_no_timer_and_teaches_no_nonsense() {
+    let nanos = Arc::new(AtomicU64::new(1 << 50));
+    let clock = Clock::Manual(Arc::clone(&nanos));
+    let (control, mut cores) = Machine::new(Config { clock, ..Config::new(1, stages()) }).unwrap();
+    let turned = Arc::clone(&nanos);
+    let mut program = Program::new(move |cx: &mut Context<'_, u64, u64>, fired: &mut u64, n| {
+        match n {
+            0 => {
+                for step in 1..=20 {
+                    cx.arm(cx.now() + (step << 30), WORK, step);
+                }
+            }
+            n => {
+                *fired += 1;
+                // A year ahead, and then years back.
+                let now = if n == 1 { 1 << 55 } else { 1 };
+                turned.store(now, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        if *fired == 20 {
+            cx.close();
+        }
+    });
+    control.open(Color(0), 0).unwrap();
+    control.post(Color(0), WORK, 0).unwrap();
+    let mut scheduler = Fifo::new(&stages());
+    for turn in 0..1_000 {
+        nanos.fetch_add(1 << 28, std::sync::atomic::Ordering::Relaxed);
+        cores[0].turn(&mut program, &mut scheduler, &mut NoSteal).unwrap();
+        if !program.closed.is_empty() {
+            break;
+        }
+        assert!(turn < 999, "timers are lost");
+    }
+    assert_eq!(program.closed, [(Color(0), 20)]);
+    assert!(program.abandoned.is_empty());
+    let stats = cores[0].stats();
+    assert_eq!(stats.timers, 20);
+    assert!(stats.running.max() < 1 << 56);
+}

@@ -1,14 +1,13 @@
 //! Two real threads and a machine on which everything has its home at core 0: the policies at work, for two seconds at most.
 
-use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use color_sched::{
-    Admission, Color, ColorQueues, Config, Context, CoreId, CoreStats, Cost, Driver, EventSink,
-    Handler, Machine, NoSteal, StageId, StageInfo, Stealer, Wait, Waker,
+    Admission, Color, ColorQueues, Config, Context, CoreId, CoreStats, Cost, Driver, Handler,
+    Machine, NoSteal, StageId, StageInfo, Stealer,
 };
 use mely_steal::{Libasync, Mely, Topology};
 
@@ -68,20 +67,6 @@ impl Handler for Program {
 impl Driver for Program {
     type Event = u64;
     type State = u64;
-
-    fn poll(&mut self, sink: &mut impl EventSink<u64, u64>, wait: Wait) -> io::Result<usize> {
-        match wait.timeout(sink.now()) {
-            Some(Duration::ZERO) => {}
-            Some(time) => thread::park_timeout(time),
-            None => thread::park(),
-        }
-        Ok(0)
-    }
-
-    fn waker(&self) -> Waker {
-        let thread = thread::current();
-        Waker::new(move || thread.unpark())
-    }
 }
 
 /// What one core did.
