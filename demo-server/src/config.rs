@@ -56,7 +56,9 @@ policy! {
     SchedulerPolicy {
         /// In order of arrival, one at a time.
         Fifo,
-        /// Color by color, at most ten events of each (Mely).
+        /// Color by color in one list, at most ten events of each (Libasync-smp).
+        Flat,
+        /// Color by color, at most ten events of each; what is worth stealing is at hand (Mely).
         Color,
         /// Stage by stage, in batches as large as the slab permits (Stingy).
         Stage,
@@ -154,7 +156,7 @@ pub struct Options {
     pub seal: Option<SealPolicy>,
     /// Which event runs next
     #[arg(long, value_enum, value_name = "POLICY", hide_possible_values = true)]
-    #[arg(help = "Which event runs next: fifo, color, stage [default: stage]")]
+    #[arg(help = "Which event runs next: fifo, flat, color, stage [default: stage]")]
     pub scheduler: Option<SchedulerPolicy>,
     /// Whom an idle core robs
     #[arg(long, value_enum, value_name = "POLICY", hide_possible_values = true)]

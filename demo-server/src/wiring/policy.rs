@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 use color_sched::{
-    ColorQueues, Core, CoreId, Fifo, LoadView, NoSteal, Scheduler, StageBatch, StageInfo, Stealer,
-    Theft,
+    ColorQueues, Core, CoreId, Fifo, Flat, LoadView, NoSteal, Scheduler, StageBatch, StageInfo,
+    Stealer, Theft,
 };
 use flexsc_ring::{AnyRing, Engine};
 use mely_steal::{Libasync, Mely, Topology};
@@ -126,6 +126,7 @@ pub fn run(
     let infos = stage_infos();
     let scheduler: Box<dyn Scheduler> = match config.scheduler {
         SchedulerPolicy::Fifo => Box::new(Fifo::new(&infos)),
+        SchedulerPolicy::Flat => Box::new(Flat::new(&infos)),
         SchedulerPolicy::Color => Box::new(ColorQueues::new(&infos)),
         SchedulerPolicy::Stage => Box::new(StageBatch::new(&infos)),
     };

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use crate::support::{Client, Server, eventually, pattern, tree};
 
 /// Every policy, each with its other values beside the defaults.
-const POLICIES: [&[&str]; 12] = [
+const POLICIES: [&[&str]; 14] = [
     &[],
     &["--scheduler", "fifo"],
+    &["--scheduler", "flat"],
     &["--scheduler", "color"],
     &["--alloc", "system"],
     &["--ring", "direct"],
@@ -20,6 +21,7 @@ const POLICIES: [&[&str]; 12] = [
     &["--ring", "threads", "--body", "sendfile"],
     &["--delivery", "eager"],
     &["--cores", "0,1", "--steal", "libasync"],
+    &["--cores", "0,1", "--steal", "libasync", "--scheduler", "flat"],
     &["--cores", "0,1", "--steal", "mely", "--steal-by", "time-left"],
 ];
 
