@@ -148,3 +148,11 @@ pub struct Ready {
     /// The highest priority of its events.
     pub priority: Priority,
 }
+
+impl Ready {
+    /// A color whose events are as urgent as any.
+    #[must_use]
+    pub const fn new(color: Color, slot: Slot, stage: StageId) -> Self {
+        Self { color, slot, stage, priority: Priority::Normal }
+    }
+}
