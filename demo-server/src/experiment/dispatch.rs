@@ -1,8 +1,20 @@
 //! What does an event cost, here and at another core, and what do timers, stages and colors cost?
 //!
-//! An event handled is one post and one run; in the peers, what their users do instead: a wake and a poll of a task that is
-//! there, or a spawn and a run of one that is not. All times come from A/B/B/A blocks of processes. What each
-//! window does stands in its module beneath `worker::dispatch`.
+//! An event handled is one post and one run; in the peers, what their users do instead. A ratio to `tokio`, `async_executor`
+//! or `rayon` is one to an empty task, which is spawned and runs; one to `_wake` is to a task that is there and wakes
+//! itself, the cheapest event that they have, and the least that it can be told.
+//!
+//! | ratios | our event |
+//! |---|---|
+//! | `known_color_` | of one of 64 colors that are open, each of which posts to another |
+//! | `lone_color_` | of the only color, which posts to itself |
+//! | `admitted_` | of a known color, at a stage whose batches ask for permits |
+//! | `new_color_` | of a color that nobody opened: it opens with the event and closes after it, as in Libasync-smp and Mely |
+//! | `opened_color_` | of a color that is opened for it, and closed after it |
+//! | `colors_50000_` | of one of 50 000 open colors |
+//!
+//! All times come from A/B/B/A blocks of processes. What each window does stands in its module beneath `worker::dispatch`.
+//! The simulated makespans stand beside real ones of the same program to say how far the simulator can be trusted.
 //!
 //! | module | the question it answers |
 //! |---|---|
@@ -22,7 +34,7 @@ use super::paired::{Comparison, Measurement, Paired};
 use super::progress::Progress;
 use super::report::{Better, Ratio, Report};
 use super::runner::{Runner, name_of};
-use super::worker::{Case, Found, Metric, WARM_UP};
+use super::worker::{Found, Metric, WARM_UP};
 use super::{Outcome, Setup, WITHOUT_PEERS};
 
 /// Left to the last worker, should it take longer than all before.
@@ -51,17 +63,30 @@ pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
 fn describe(report: &mut Report, setup: &Setup, ms: u64) {
     report.note(format!(
         "every window is a process of its own and measures {ms} ms ({} times that for stalls); -known: x colors or tasks that \
-         are there, an event is a post and a run, or a wake and a poll; -own: each color posts to itself, as each task wakes itself; -new: one color or task for each event, x at a time; \
-         -transient: a color that is not opened, but posted to; \
-         cycles: by a chain of dependent operations, timed before and after",
+         are there (-known-1: one), an event is a post and a run, or a wake and a poll; -admitted: by permit; \
+         -new: one empty task for each event, x at a time; -transient: one color for each, that is not opened, but posted to; \
+         -opened: one that is opened; cycles: by a chain of dependent operations, timed before and after",
         plan::STALL_WINDOWS
     ));
     report.note(
+        "ratios to tokio and async_executor are to an empty task (-new), those to _wake to a task that wakes itself (-known); \
+         new_color is -transient, opened_color is -opened, lone_color is -known-1",
+    );
+    report.note(
         "polling-: half a round trip between two threads that never wait; parked-: from the post to the handler on a CPU that \
          sleeps, and the post itself (waker_); timer-, rearm-: one armed and cancelled, or cancelled and armed, among x; \
-         queues-S, election-S: a choice among S stages, x colors waiting, batches of one; -waiting-N: among x stages, N waiting; work-: events of 1 us; stall-: others' delay while a handler takes 10 ms every 100 ms",
+         queues-S, election-S: a choice among S stages, x colors waiting, batches of one; -waiting-N: among x stages, N waiting; work-: events of 1 us",
     );
-    let without = "nothing is said of another core (polling, parked, work on two cores, stalls)";
+    report.note(
+        "stall-: others' delay while a handler takes 10 ms every 100 ms; their events come from outside, and what comes for an \
+         idle color whose home is inside of a handler cannot be seen by thieves, as an idle color is private to its home \
+         (no lock on the owner's path); stall-waiting-: their events wait at that core already when the handler begins",
+    );
+    report.note(
+        "-simulated: not measured, but simulated with its default costs; -real: the same program on this machine: x colors \
+         of 4 events of 5 us, all at home on one core, or half of them (-balanced), both cores steal; a ratio of 1 is an exact simulator",
+    );
+    let without = "nothing is said of another core (polling, parked, work on two cores, stalls, the simulator)";
     if !setup.can_pin {
         report.note(format!(
             "this process may not bind itself to a CPU, so that windows run anywhere, and {without}"
@@ -112,10 +137,7 @@ impl Windows<'_> {
     /// What one window found.
     fn ask(&self, config: &Config, x: u64) -> anyhow::Result<Found> {
         let (live, stages) = config.counts(x);
-        let windows = match config.case {
-            Case::Stall | Case::NoStall => plan::STALL_WINDOWS,
-            _ => 1,
-        };
+        let windows = windows(config);
         let mut args = vec!["dispatch-worker".into(), name_of(config.case)];
         let options = [
             ("--by", name_of(config.by)),
@@ -152,6 +174,11 @@ impl Windows<'_> {
     }
 }
 
+/// How long a configuration is measured, in windows.
+fn windows(config: &Config) -> u64 {
+    if config.is_of_stalls() { plan::STALL_WINDOWS } else { 1 }
+}
+
 fn measurement(found: &Found) -> Measurement {
     let named = found.values.iter().map(|&(metric, value)| {
         let (name, unit) = metric.names();
@@ -184,10 +211,17 @@ mod tests {
     use crate::load::sys::allowed_cpus;
 
     /// What is promised to whoever reads the JSON: of this core, with peers, of two CPUs.
-    const PROMISED: [(&str, bool, bool); 14] = [
+    const PROMISED: [(&str, bool, bool); 24] = [
         ("known_color_vs_tokio", true, false),
-        ("new_color_vs_tokio", true, false),
+        ("known_color_vs_tokio_wake", true, false),
         ("known_color_vs_async_executor", true, false),
+        ("known_color_vs_async_executor_wake", true, false),
+        ("new_color_vs_tokio", true, false),
+        ("opened_color_vs_tokio", true, false),
+        ("lone_color_vs_tokio", true, false),
+        ("lone_color_vs_async_executor", true, false),
+        ("lone_color_ns", false, false),
+        ("admitted_vs_known", false, false),
         ("known_color_vs_rayon", true, false),
         ("colors_50000_vs_known", false, false),
         ("timer_vs_btree", false, false),
@@ -199,6 +233,9 @@ mod tests {
         ("parked_waker_ns", false, true),
         ("two_cores_vs_one", false, true),
         ("stall_p999_vs_none", false, true),
+        ("stall_waiting_p999_vs_none", false, true),
+        ("simulated_vs_real_makespan", false, true),
+        ("simulated_vs_real_makespan_balanced", false, true),
     ];
 
     /// A window of a few milliseconds in this process, with a few colors where there are many.
@@ -213,7 +250,7 @@ mod tests {
             stages: usize::try_from(stages)?,
             cpu: cpus.first().copied().filter(|_| two),
             other_cpu: cpus.last().copied().filter(|_| two),
-            ms: 3,
+            ms: 3 * windows(config),
             rounds: None,
         };
         // In a thread of its own, which it may bind to a CPU.

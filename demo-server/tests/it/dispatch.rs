@@ -20,10 +20,20 @@ fn units(line: &str) -> u64 {
     answer(line)["units"].as_u64().expect("a number of units")
 }
 
+/// The first and the last CPU that we may use, if there are two.
+fn two_cpus() -> Option<[usize; 2]> {
+    let status =
+        std::fs::read_to_string("/proc/thread-self/status").expect("a thread has a status");
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let numbers = list.expect("a list of CPUs").split([',', '-']);
+    let mut cpus = numbers.map(|cpu| cpu.trim().parse().expect("a number"));
+    Some([cpus.next()?, cpus.next_back()?])
+}
+
 #[test]
 fn dispatch_worker_does_as_many_units_as_it_is_told() {
     for by in ["stage", "color", "flat", "fifo"] {
-        for case in ["known", "own", "new", "transient"] {
+        for case in ["known", "admitted", "opened", "transient"] {
             for live in [1, 64, 1000] {
                 let line = format!("{case} --by {by} --live {live} --rounds 2");
                 assert_eq!(units(&line), 2 << 14, "{line}");
@@ -39,6 +49,44 @@ fn dispatch_worker_does_as_many_units_as_it_is_told() {
         assert_eq!(units(&line), 1 << 12, "{line}");
     }
     assert!(units("work --by stage --live 3 --rounds 100") >= 100);
+}
+
+#[test]
+fn program_runs_whole_on_two_cores_and_on_two_simulated_ones() {
+    let cpus = two_cpus();
+    for case in ["unbalanced", "balanced"] {
+        for live in [1, 2, 101] {
+            let rest = format!("--live {live} --rounds 2");
+            assert_eq!(units(&format!("{case} --by simulated {rest}")), 8 * live, "{case} {live}");
+            let Some([cpu, other]) = cpus else { continue };
+            let line = format!("{case} --by mely {rest} --cpu {cpu} --other-cpu {other}");
+            assert_eq!(units(&line), 8 * live, "{line}");
+        }
+    }
+}
+
+#[test]
+fn thieves_shorten_a_program_whose_colors_have_one_home() {
+    let makespan = |case: &str| {
+        let answer = answer(&format!("{case} --by simulated --live 400 --ms 1"));
+        assert_eq!(answer["values"][0][0], "makespan", "{answer}");
+        answer["values"][0][1].as_f64().expect("a number")
+    };
+    // 400 colors of 4 events of 5 us.
+    let (work_ns, unbalanced, balanced) = (8e6, makespan("unbalanced"), makespan("balanced"));
+    assert!(unbalanced < 0.7 * work_ns, "{unbalanced} of {work_ns}");
+    assert!((0.5 * work_ns..=unbalanced).contains(&balanced), "{balanced}, {unbalanced}");
+}
+
+#[test]
+fn events_that_wait_for_a_stalled_core_are_all_run() {
+    let Some([cpu, other]) = two_cpus() else { return };
+    for (case, by) in
+        [("stall-waiting", "mely"), ("stall-waiting", "two"), ("no-stall-waiting", "two")]
+    {
+        let line = format!("{case} --by {by} --live 8 --rounds 3 --cpu {cpu} --other-cpu {other}");
+        assert_eq!(units(&line), 3 * 8, "{line}");
+    }
 }
 
 #[cfg(feature = "peers")]
@@ -82,6 +130,9 @@ fn dispatch_orders_that_make_no_sense_are_refused() {
         ("election --by stage --stages 0", "at least one stage"),
         ("election --by stage --stages 5000", "at most 4096 stages"),
         ("known --by std", "choose a pair"),
+        ("new --by stage", "choose a pair"),
+        ("unbalanced --by two", "choose a pair"),
+        ("unbalanced --by mely", "give --cpu and --other-cpu"),
         ("memory --by mely", "choose a pair"),
         ("polling --by stage", "give --cpu and --other-cpu"),
         ("polling --by stage --cpu 4000 --other-cpu 4001", "CPU 4000"),

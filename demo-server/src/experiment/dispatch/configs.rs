@@ -51,13 +51,21 @@ impl Config {
 
     /// Does it take two CPUs?
     pub(super) fn is_of_two_cpus(&self) -> bool {
-        matches!(self.case, Case::Polling | Case::Parked | Case::Stall | Case::NoStall)
-            || self.by == By::Two
+        matches!(self.case, Case::Polling | Case::Parked) || matches!(self.by, By::Two | By::Mely)
+    }
+
+    /// Does it take many windows, as what it measures comes now and then?
+    pub(super) fn is_of_stalls(&self) -> bool {
+        matches!(self.case, Case::Stall | Case::NoStall | Case::StallWaiting | Case::NoStallWaiting)
     }
 }
 
 const fn live(name: &'static str, case: Case, by: By) -> Config {
     Config { name, case, by, axis: Axis::Live }
+}
+
+const fn known(name: &'static str, live: u64) -> Config {
+    Config { name, case: Case::Known, by: By::Stage, axis: Axis::Nothing { live } }
 }
 
 const fn at(name: &'static str, by: By, stages: u64) -> Config {
@@ -72,15 +80,16 @@ const fn of(name: &'static str, by: By, waiting: u64) -> Config {
 static CONFIGS: &[Config] = &[
     live("stage-known", Case::Known, By::Stage),
     live("stage-known-again", Case::Known, By::Stage),
-    live("stage-own", Case::Own, By::Stage),
+    live("stage-admitted", Case::Admitted, By::Stage),
     live("color-known", Case::Known, By::Color),
     live("flat-known", Case::Known, By::Flat),
     live("fifo-known", Case::Known, By::Fifo),
     live("tokio-known", Case::Known, By::Tokio),
     live("async-executor-known", Case::Known, By::AsyncExecutor),
-    Config { name: KNOWN_FEW, case: Case::Known, by: By::Stage, axis: Axis::Nothing { live: FEW } },
-    live("stage-new", Case::New, By::Stage),
+    known(KNOWN_FEW, FEW),
+    known(KNOWN_ONE, 1),
     live("stage-transient", Case::Transient, By::Stage),
+    live("stage-opened", Case::Opened, By::Stage),
     live("tokio-new", Case::New, By::Tokio),
     live("tokio-worker-new", Case::New, By::TokioWorker),
     live("async-executor-new", Case::New, By::AsyncExecutor),
@@ -117,10 +126,19 @@ static CONFIGS: &[Config] = &[
     live("stall-none", Case::NoStall, By::Mely),
     live("stall-mely", Case::Stall, By::Mely),
     live("stall-no-steal", Case::Stall, By::Two),
+    live("stall-waiting-none", Case::NoStallWaiting, By::Mely),
+    live("stall-waiting-mely", Case::StallWaiting, By::Mely),
+    live("stall-waiting-no-steal", Case::StallWaiting, By::Two),
+    live("two-cores-real", Case::Unbalanced, By::Mely),
+    live("two-cores-simulated", Case::Unbalanced, By::Simulated),
+    live("two-cores-balanced-real", Case::Balanced, By::Mely),
+    live("two-cores-balanced-simulated", Case::Balanced, By::Simulated),
 ];
 
 /// The known colors of the main question, for comparison with more of them.
 pub(super) const KNOWN_FEW: &str = "stage-known-64";
+/// A color that is alone, for comparison with tasks of which there are more.
+pub(super) const KNOWN_ONE: &str = "stage-known-1";
 
 /// The configuration of that name.
 pub(super) fn config(name: &str) -> Option<&'static Config> {
@@ -152,32 +170,35 @@ const fn ns(id: &'static str, of: &'static str, to: &'static str, x: Option<u64>
     time(id, of, to, x, Metric::Ns)
 }
 
+const fn stall_waiting(id: &'static str, of: &'static str) -> Finding {
+    time(id, of, "stall-waiting-none", None, Metric::P999)
+}
+
+const fn makespan(id: &'static str, of: &'static str, to: &'static str) -> Finding {
+    time(id, of, to, None, Metric::Makespan)
+}
+
 /// What is said of them.
 pub(super) const FINDINGS: &[Finding] = &[
-    ns("known_color_vs_tokio", "stage-known", "tokio-known", Some(FEW)),
-    ns("known_color_vs_tokio_new", "stage-known", "tokio-new", Some(FEW)),
+    ns("known_color_vs_tokio", "stage-known", "tokio-new", Some(FEW)),
+    ns("known_color_vs_tokio_wake", "stage-known", "tokio-known", Some(FEW)),
     ns("known_color_vs_tokio_worker", "stage-known", "tokio-worker-new", Some(FEW)),
-    ns("known_color_vs_async_executor", "stage-known", "async-executor-known", Some(FEW)),
-    ns("known_color_vs_async_executor_new", "stage-known", "async-executor-new", Some(FEW)),
+    ns("known_color_vs_async_executor", "stage-known", "async-executor-new", Some(FEW)),
+    ns("known_color_vs_async_executor_wake", "stage-known", "async-executor-known", Some(FEW)),
     ns("known_color_vs_rayon", "stage-known", "rayon-new", Some(FEW)),
     ns("known_color_vs_boxes", "stage-known", "boxes-new", Some(FEW)),
     ns("known_color_vs_color_queues", "stage-known", "color-known", Some(FEW)),
     ns("known_color_vs_flat", "stage-known", "flat-known", Some(FEW)),
     ns("known_color_vs_fifo", "stage-known", "fifo-known", Some(FEW)),
-    ns("own_color_vs_tokio", "stage-own", "tokio-known", Some(FEW)),
-    ns("own_color_vs_async_executor", "stage-own", "async-executor-known", Some(FEW)),
-    ns("one_color_vs_tokio", "stage-known", "tokio-known", Some(1)),
-    ns("one_color_vs_color_queues", "stage-known", "color-known", Some(1)),
-    ns("one_color_vs_flat", "stage-known", "flat-known", Some(1)),
-    ns("one_color_vs_fifo", "stage-known", "fifo-known", Some(1)),
-    ns("new_color_vs_tokio", "stage-new", "tokio-new", Some(FEW)),
-    ns("new_color_vs_tokio_worker", "stage-new", "tokio-worker-new", Some(FEW)),
-    ns("new_color_vs_async_executor", "stage-new", "async-executor-new", Some(FEW)),
-    ns("transient_color_vs_tokio", "stage-transient", "tokio-new", Some(FEW)),
-    ns("transient_color_vs_new", "stage-transient", "stage-new", Some(FEW)),
-    ns("new_color_vs_known", "stage-new", "stage-known", Some(FEW)),
+    ns("admitted_vs_known", "stage-admitted", "stage-known", Some(FEW)),
+    ns("lone_color_vs_tokio", KNOWN_ONE, "tokio-new", Some(FEW)),
+    ns("lone_color_vs_async_executor", KNOWN_ONE, "async-executor-new", Some(FEW)),
+    ns("new_color_vs_tokio", "stage-transient", "tokio-new", Some(FEW)),
+    ns("new_color_vs_async_executor", "stage-transient", "async-executor-new", Some(FEW)),
+    ns("new_color_vs_known", "stage-transient", "stage-known", Some(FEW)),
+    ns("opened_color_vs_tokio", "stage-opened", "tokio-new", Some(FEW)),
     ns("colors_50000_vs_known", "stage-known", KNOWN_FEW, Some(MANY)),
-    ns("colors_50000_vs_tokio", "stage-known", "tokio-known", Some(MANY)),
+    ns("colors_50000_vs_tokio_wake", "stage-known", "tokio-known", Some(MANY)),
     time("polling_vs_flags", "polling-stage", "polling-flags", None, Metric::P50),
     time("polling_vs_crossbeam", "polling-stage", "polling-crossbeam", None, Metric::P50),
     time("parked_vs_thread", "parked-stage", "parked-thread", None, Metric::P50),
@@ -197,11 +218,20 @@ pub(super) const FINDINGS: &[Finding] = &[
     },
     time("stall_p999_vs_none", "stall-mely", "stall-none", None, Metric::P999),
     time("stall_without_stealing_p999_vs_none", "stall-no-steal", "stall-none", None, Metric::P999),
+    stall_waiting("stall_waiting_p999_vs_none", "stall-waiting-mely"),
+    stall_waiting("stall_waiting_without_stealing_p999_vs_none", "stall-waiting-no-steal"),
+    makespan("simulated_vs_real_makespan", "two-cores-simulated", "two-cores-real"),
+    makespan(
+        "simulated_vs_real_makespan_balanced",
+        "two-cores-balanced-simulated",
+        "two-cores-balanced-real",
+    ),
     ns("aa_null", "stage-known", "stage-known-again", Some(FEW)),
 ];
 
 /// Medians in nanoseconds that stand among the ratios, of 1 ns: name, configuration, metric.
 pub(super) const MEDIANS: &[(&str, &str, Metric)] = &[
+    ("lone_color_ns", KNOWN_ONE, Metric::Ns),
     ("polling_handover_ns", "polling-stage", Metric::P50),
     ("polling_handover_p99_ns", "polling-stage", Metric::P99),
     ("parked_wake_ns", "parked-stage", Metric::P50),
@@ -233,6 +263,7 @@ mod tests {
         let counts = |name, x| config(name).map(|config| config.counts(x));
         assert_eq!(counts("stage-known", 50_000), Some((50_000, 1)));
         assert_eq!(counts(KNOWN_FEW, 50_000), Some((64, 1)));
+        assert_eq!(counts(KNOWN_ONE, 64), Some((1, 1)));
         assert_eq!(counts("queues-4096", 1000), Some((1000, 4096)));
         assert_eq!(counts("election-waiting-1000000", 512), Some((1_000_000, 512)));
     }

@@ -4,12 +4,16 @@
 //! narrowest ratios are about again at the end.
 
 use super::super::paired::Comparison;
-use super::configs::{FEW, KNOWN_FEW, MANY, STAGES, TIMERS, WAITING};
+use super::configs::{FEW, KNOWN_FEW, KNOWN_ONE, MANY, STAGES, TIMERS, WAITING};
 
 /// A stall comes once in 100 ms: this many windows of the others have some of them.
 pub(super) const STALL_WINDOWS: u64 = 12;
 /// Colors that are posted to during stalls.
 const STALL_COLORS: u64 = 16;
+/// Colors of a core that are posted to right before it stalls.
+const STALL_WAITING_COLORS: u64 = 8;
+/// Colors of the program that is simulated too.
+const PROGRAM_COLORS: u64 = 2_000;
 /// Colors a core that work on one and on two cores.
 const WORK_COLORS: u64 = 64;
 
@@ -28,8 +32,11 @@ pub(super) fn blocks(quick: bool, has_two: bool, has: impl Fn(&str) -> bool) -> 
         }
         blocks.extend(timers());
         blocks.extend(elections());
+        if !quick {
+            blocks.extend(elections_between());
+        }
         blocks.extend(schedulers());
-        blocks.extend(same_core());
+        blocks.extend(empty_tasks());
     }
     blocks.retain(|block| has(block.of) && has(block.to));
     blocks
@@ -37,27 +44,32 @@ pub(super) fn blocks(quick: bool, has_two: bool, has: impl Fn(&str) -> bool) -> 
 
 /// Events at the core that posts them.
 fn same_core() -> Vec<Comparison> {
-    let known = ["tokio-known", "async-executor-known", "stage-known-again"];
-    let other = ["rayon-new", "tokio-worker-new", "tokio-new", "async-executor-new", "boxes-new"];
-    let mut blocks: Vec<_> =
-        known.iter().chain(&other).map(|to| one("stage-known", to, FEW)).collect();
-    blocks.extend(known[..2].iter().map(|to| one("stage-own", to, FEW)));
-    let new = ["tokio-new", "async-executor-new", "tokio-worker-new", "stage-known"];
-    blocks.extend(new.map(|to| one("stage-new", to, FEW)));
-    blocks.extend(["tokio-new", "stage-new"].map(|to| one("stage-transient", to, FEW)));
+    let known = ["tokio-known", "async-executor-known", "tokio-worker-new", "rayon-new"];
+    let mut blocks = empty_tasks();
+    blocks.extend(known.map(|to| one("stage-known", to, FEW)));
+    blocks.push(one("stage-known", "boxes-new", FEW));
+    blocks.push(one("stage-admitted", "stage-known", FEW));
+    blocks.push(one("stage-transient", "stage-known", FEW));
+    blocks.push(one(KNOWN_ONE, "stage-known", FEW));
+    blocks.push(one("stage-opened", "tokio-new", FEW));
     blocks.push(one("stage-known", KNOWN_FEW, MANY));
     blocks.push(one("stage-known", "tokio-known", MANY));
     blocks
 }
 
-/// The policies beside each other, and one color.
-fn schedulers() -> Vec<Comparison> {
-    let others = ["color-known", "flat-known", "fifo-known"];
-    let points = [FEW, 1].into_iter();
-    let mut blocks: Vec<_> =
-        points.flat_map(|x| others.map(|to| one("stage-known", to, x))).collect();
-    blocks.push(one("stage-known", "tokio-known", 1));
+/// An event of a color beside an empty task, which is spawned and runs; and the null.
+fn empty_tasks() -> Vec<Comparison> {
+    let ours = ["stage-known", KNOWN_ONE, "stage-transient"];
+    let tasks = ["tokio-new", "async-executor-new"];
+    let beside = |of| tasks.map(|to| one(of, to, FEW));
+    let mut blocks: Vec<_> = ours.into_iter().flat_map(beside).collect();
+    blocks.push(one("stage-known", "stage-known-again", FEW));
     blocks
+}
+
+/// The policies beside each other.
+fn schedulers() -> Vec<Comparison> {
+    ["color-known", "flat-known", "fifo-known"].map(|to| one("stage-known", to, FEW)).to_vec()
 }
 
 /// What takes two CPUs.
@@ -69,8 +81,12 @@ fn two_cores() -> Vec<Comparison> {
         one("parked-stage", "parked-tokio", 1),
         one("parked-stage", "parked-crossbeam", 1),
         one("work-two-cores", "work-one-core", WORK_COLORS),
+        one("two-cores-simulated", "two-cores-real", PROGRAM_COLORS),
+        one("two-cores-balanced-simulated", "two-cores-balanced-real", PROGRAM_COLORS),
         one("stall-mely", "stall-none", STALL_COLORS),
         one("stall-no-steal", "stall-none", STALL_COLORS),
+        one("stall-waiting-mely", "stall-waiting-none", STALL_WAITING_COLORS),
+        one("stall-waiting-no-steal", "stall-waiting-none", STALL_WAITING_COLORS),
     ]
 }
 
@@ -83,7 +99,7 @@ fn timers() -> Vec<Comparison> {
     ]
 }
 
-/// The most stages beside the fewest first, then the most colors beside one, then the points between.
+/// The most stages beside the fewest, then the most colors beside one.
 fn elections() -> Vec<Comparison> {
     let mut blocks = Vec::new();
     for (most, fewest) in [("election-4096", "election-4"), ("queues-4096", "queues-4")] {
@@ -96,8 +112,11 @@ fn elections() -> Vec<Comparison> {
     for (many, single) in colors {
         blocks.extend([STAGES[0], STAGES[3]].map(|x| one(many, single, x)));
     }
-    for (of, to) in [("election-64", "election-512"), ("queues-64", "queues-512")] {
-        blocks.extend(WAITING.map(|x| one(of, to, x)));
-    }
     blocks
+}
+
+/// The points between.
+fn elections_between() -> Vec<Comparison> {
+    let stages = [("election-64", "election-512"), ("queues-64", "queues-512")];
+    stages.into_iter().flat_map(|(of, to)| WAITING.map(|x| one(of, to, x))).collect()
 }

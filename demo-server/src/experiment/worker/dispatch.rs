@@ -16,6 +16,8 @@
 //! | `memory` | how many bytes has an idle color? |
 //! | `cores` | what do two cores do more than one? |
 //! | `stall` | how long do others wait for a handler that takes long? |
+//! | `makespan` | how long do two cores that steal take for a program? |
+//! | `simulated` | and two simulated ones? |
 //! | `samples` | what are the quantiles of many times? |
 //! | `cycles` | how fast is this core's clock? |
 
@@ -27,11 +29,13 @@ mod election;
 mod futures;
 #[cfg(feature = "peers")]
 mod jobs;
+mod makespan;
 mod memory;
 mod parked;
 mod polling;
 mod relay;
 mod samples;
+mod simulated;
 #[cfg(feature = "peers")]
 mod sleeps;
 mod stall;
@@ -79,10 +83,12 @@ pub struct DispatchArgs {
 pub(in super::super) enum Case {
     /// An event of a color, or a poll of a task, that is there already.
     Known,
-    /// An event of a color that the color itself posts.
-    Own,
-    /// A color or a task that is made for one event.
+    /// The same at a stage that allocates.
+    Admitted,
+    /// A task that is made for one event.
     New,
+    /// A color that is opened for one event, and closed after it.
+    Opened,
     /// A color that opens with its event and closes after it.
     Transient,
     /// To another core that polls, and back.
@@ -103,6 +109,14 @@ pub(in super::super) enum Case {
     Stall,
     /// The same events without it.
     NoStall,
+    /// Events that wait at the core when such a handler begins there.
+    StallWaiting,
+    /// The same events without it.
+    NoStallWaiting,
+    /// A program whose colors have one home.
+    Unbalanced,
+    /// The same program, half of its colors at each home.
+    Balanced,
 }
 
 /// Who does it.
@@ -133,6 +147,8 @@ pub(in super::super) enum By {
     Two,
     /// Two cores that steal.
     Mely,
+    /// Two simulated cores that steal.
+    Simulated,
 }
 
 /// What a value is.
@@ -148,6 +164,7 @@ pub(in super::super) enum Metric {
     WakerP99,
     Bytes,
     Rate,
+    Makespan,
 }
 
 impl Metric {
@@ -163,6 +180,7 @@ impl Metric {
             Self::WakerP99 => ("waker_p99", "ns"),
             Self::Bytes => ("bytes", "B"),
             Self::Rate => ("rate", "1/s"),
+            Self::Makespan => ("makespan", "ns"),
         }
     }
 }
@@ -186,7 +204,7 @@ pub(in super::super) fn run(args: &DispatchArgs) -> anyhow::Result<Found> {
     let clock = Clock::new(args.ms, args.rounds);
     match (args.case, args.by) {
         (
-            Case::Known | Case::Own | Case::New | Case::Transient,
+            Case::Known | Case::Admitted | Case::Opened | Case::Transient,
             By::Stage | By::Color | By::Fifo | By::Flat,
         ) => relay::run(args, clock),
         (Case::New, By::Boxes) => boxes::run(clock),
@@ -196,7 +214,12 @@ pub(in super::super) fn run(args: &DispatchArgs) -> anyhow::Result<Found> {
         (Case::Election, By::Stage | By::Bare) => election::run(args, clock),
         (Case::Memory, By::Stage) => memory::run(args),
         (Case::Work, By::Stage | By::Two) => cores::run(args, clock),
-        (Case::Stall | Case::NoStall, By::Two | By::Mely) => stall::run(args, clock),
+        (
+            Case::Stall | Case::NoStall | Case::StallWaiting | Case::NoStallWaiting,
+            By::Two | By::Mely,
+        ) => stall::run(args, clock),
+        (Case::Unbalanced | Case::Balanced, By::Mely) => makespan::run(args, clock),
+        (Case::Unbalanced | Case::Balanced, By::Simulated) => simulated::run(args, clock),
         _ => peers(args, clock),
     }
 }

@@ -19,19 +19,20 @@ pub(super) fn ghz() -> Option<f64> {
     if cfg!(debug_assertions) || !cfg!(target_arch = "x86_64") {
         return None;
     }
+    Some((TURNS * CYCLES_A_TURN) as f64 / fastest_ns())
+}
+
+/// Turns of [`spin`] that take so many nanoseconds.
+pub(super) fn turns_of(ns: u64) -> u64 {
+    ((ns as f64 * TURNS as f64 / fastest_ns()) as u64).max(1)
+}
+
+/// What [`TURNS`] turns take at best.
+fn fastest_ns() -> f64 {
     let times = (0..TRIES).map(|_| {
         let begun = Instant::now();
         spin(TURNS);
         begun.elapsed().as_nanos()
     });
-    let fastest = times.min().filter(|&ns| ns > 0)?;
-    Some((TURNS * CYCLES_A_TURN) as f64 / fastest as f64)
-}
-
-/// Turns of [`spin`] that take so many nanoseconds.
-pub(super) fn turns_of(ns: u64) -> u64 {
-    let begun = Instant::now();
-    spin(TURNS * TRIES as u64);
-    let each = begun.elapsed().as_nanos() as f64 / (TURNS * TRIES as u64) as f64;
-    ((ns as f64 / each.max(0.01)) as u64).max(1)
+    times.min().unwrap_or_default().max(1) as f64
 }

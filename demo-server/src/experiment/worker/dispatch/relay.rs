@@ -1,10 +1,10 @@
 //! What does an event of a color cost at its own core?
 //!
 //! Known: `live` colors, each with one event waiting; whoever runs posts one event to the next in an order without pattern,
-//! and a single color to itself. Own: the same, but each posts to itself. New: whoever runs opens a color, posts one event to it, and closes itself; `live` of them are
-//! open at any time. Transient: whoever runs posts one event to a color that was never there, which opens with it and closes
-//! after it. Everything is as a server has it: the stage allocates, so that a permit is asked for each batch, and the
-//! turn polls a driver, which has nothing.
+//! and a single color to itself. Admitted: the same at a stage that allocates, so that a permit is asked for each batch;
+//! all are granted. Transient: whoever runs posts one event to a color that was never there, which opens with it and closes
+//! after it: what a new color is in Libasync-smp and in Mely. Opened: whoever runs opens a color, posts one event to it, and
+//! closes itself. Of both, `live` are there at any time. Each turn polls a driver, which has nothing.
 
 use std::hint::black_box;
 use std::io;
@@ -56,7 +56,7 @@ impl Handler for Relay {
     #[inline]
     fn run(&mut self, cx: &mut Context<'_, u64, u64>, next: &mut u64, event: u64) {
         let posted = match self.case {
-            Case::New => {
+            Case::Opened => {
                 let color = Color(cx.color().0 + self.live);
                 cx.close();
                 let opened = cx.open(color, event);
@@ -77,7 +77,7 @@ impl Handler for Relay {
 
 /// Runs the worker.
 pub(super) fn run(args: &DispatchArgs, clock: Clock) -> anyhow::Result<Found> {
-    let stages = [StageInfo::new("relay").allocates()];
+    let stages = stages(args.case);
     match args.by {
         By::Color => pass(args, clock, ColorQueues::new(&stages)),
         By::Flat => pass(args, clock, Flat::new(&stages)),
@@ -106,15 +106,19 @@ fn pass(args: &DispatchArgs, clock: Clock, scheduler: impl Scheduler) -> anyhow:
     })
 }
 
-/// A core with so many colors, one event waiting for each, whose states say whom to post to: the next, or themselves.
+fn stages(case: Case) -> Vec<StageInfo> {
+    let stage = StageInfo::new("relay");
+    vec![if case == Case::Admitted { stage.allocates() } else { stage }]
+}
+
+/// A core with so many colors, one event waiting for each, whose states say whom to post to.
 fn machine(live: usize, case: Case) -> anyhow::Result<(Control<u64, u64>, Core<u64, u64>)> {
-    let stages = vec![StageInfo::new("relay").allocates()];
     let transient_colors = case == Case::Transient;
-    let config = Config { transient_colors, ..Config::new(1, stages) };
+    let config = Config { transient_colors, ..Config::new(1, stages(case)) };
     let (control, mut cores) = Machine::new(config)?;
     let order = without_pattern(live);
     for (i, &color) in order.iter().enumerate() {
-        let next = if case == Case::Own { color as u64 } else { order[(i + 1) % live] as u64 };
+        let next = order[(i + 1) % live] as u64;
         let color = Color(color as u64);
         let is_open = transient_colors || control.open(color, next).is_ok();
         let is_open = is_open && control.post(color, STAGE, 0).is_ok();

@@ -3,7 +3,11 @@
 //! A thread outside posts an event of 5 µs to each of `live` colors every 500 µs, whose homes are two cores by turns; one color
 //! of the first core, pinned there, gets an event of 10 ms every 100 ms. The figure is the time from the post of the
 //! others' events to their handler. Nothing is paced by the cores themselves, so that a core that stalls is not spared the
-//! events of that time. The thread that posts shares the second CPU.
+//! events of that time. The thread that posts shares the second CPU. What comes from outside for a color that has nothing
+//! to do is seen by the color's home only: if that is inside of a handler, no thief can help.
+//!
+//! Waiting: the color of the first core is told from outside, every 500 µs, to post such events to `live` others of its core,
+//! and every 100 ms to take 10 ms right after it. These events wait when that begins, and thieves see them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -24,6 +28,8 @@ use crate::load::sys::pin_this_thread;
 
 const SHORT: StageId = StageId(0);
 const LONG: StageId = StageId(1);
+/// The staller posts to the others of its core.
+const BURST: StageId = StageId(2);
 /// The color that takes long; its home is the first core.
 const STALLER: Color = Color::at_home(CoreId(0), 0, 2);
 const SHORT_NS: u64 = 5_000;
@@ -34,7 +40,7 @@ const PERIOD: u64 = 200;
 /// Times that a core keeps.
 const ROOM: usize = 1 << 20;
 
-/// An event: when it was posted, in nanoseconds since the base.
+/// An event: when it was posted, in nanoseconds since the base; of a burst: 1 if a long one follows.
 type Posted = u64;
 
 /// What a core runs.
@@ -42,7 +48,23 @@ struct Program<'a> {
     base: Instant,
     turns: u64,
     is_warm: &'a AtomicBool,
+    /// Whom a burst is for.
+    others: &'a [Color],
     samples: Samples,
+}
+
+impl Program<'_> {
+    fn burst(&self, cx: &mut Context<'_, Posted, ()>, then_long: bool) {
+        for &color in self.others {
+            let posted = self.base.elapsed().as_nanos() as u64;
+            // A color that closes already, as the machine stops, is not waited for.
+            let _ = cx.post(color, SHORT, posted);
+        }
+        if then_long {
+            cx.pin();
+            let _ = cx.next(LONG, 0);
+        }
+    }
 }
 
 impl Admission for Program<'_> {
@@ -77,6 +99,8 @@ impl Handler for Program<'_> {
     fn run(&mut self, cx: &mut Context<'_, Posted, ()>, (): &mut (), posted: Posted) {
         if cx.is_stopping() {
             cx.close();
+        } else if cx.stage() == BURST {
+            self.burst(cx, posted > 0);
         } else if cx.stage() == LONG {
             cx.pin();
             let begun = Instant::now();
@@ -106,15 +130,15 @@ pub(super) fn run(args: &DispatchArgs, clock: Clock) -> anyhow::Result<Found> {
     let turns = turns_of(SHORT_NS);
     let (base, is_warm) = (Instant::now(), AtomicBool::new(false));
     let (control, cores) = Machine::new(Config::new(2, stages()))?;
-    let colors: Vec<_> = (1..=args.live as u64).map(|n| Color(n + 1)).collect();
+    let color = |n| if waits(args) { Color::at_home(CoreId(0), n, 2) } else { Color(n + 1) };
+    let colors: Vec<_> = (1..=args.live as u64).map(color).collect();
     for &color in colors.iter().chain([&STALLER]) {
         control.open(color, ()).ok().context("the machine has been stopped")?;
     }
-    let stalls = args.case == Case::Stall;
     let all = thread::scope(|scope| {
         let run = |(core, cpu)| {
             let samples = Samples::new(ROOM);
-            let program = Program { base, turns, is_warm: &is_warm, samples };
+            let program = Program { base, turns, is_warm: &is_warm, others: &colors, samples };
             let (control, steals) = (control.clone(), args.by == By::Mely);
             scope.spawn(move || {
                 let ran = on_core(core, program, cpu, cpus, steals);
@@ -126,7 +150,7 @@ pub(super) fn run(args: &DispatchArgs, clock: Clock) -> anyhow::Result<Found> {
         let threads: Vec<_> = cores.into_iter().zip(cpus).map(run).collect();
         let posted = pin_this_thread(&[cpus[1]])
             .context("cannot use the second CPU")
-            .and_then(|()| post(&control, &colors, stalls, clock, base, &is_warm));
+            .and_then(|()| post(args, &control, &colors, clock, base, &is_warm));
         control.stop();
         let mut all = Samples::new(0);
         for thread in threads {
@@ -143,8 +167,15 @@ pub(super) fn run(args: &DispatchArgs, clock: Clock) -> anyhow::Result<Found> {
     Ok(Found { units: all.len() as u64, values })
 }
 
+/// Do the others' events wait at the core that stalls?
+fn waits(args: &DispatchArgs) -> bool {
+    matches!(args.case, Case::StallWaiting | Case::NoStallWaiting)
+}
+
+/// One long event is maximal flow already: it runs before the short ones that wait with it.
 fn stages() -> Vec<StageInfo> {
-    vec![StageInfo::new("short").allocates(), StageInfo::new("long")]
+    let short = StageInfo::new("short").allocates();
+    vec![short, StageInfo::new("long").flow(1), StageInfo::new("burst")]
 }
 
 fn on_core(
@@ -167,13 +198,14 @@ fn on_core(
 
 /// Posts until the time is over, or as many ticks as there are rounds.
 fn post(
+    args: &DispatchArgs,
     control: &Control<Posted, ()>,
     colors: &[Color],
-    stalls: bool,
     clock: Clock,
     base: Instant,
     is_warm: &AtomicBool,
 ) -> anyhow::Result<()> {
+    let stalls = matches!(args.case, Case::Stall | Case::StallWaiting);
     let begun = Instant::now();
     for tick in 0.. {
         let elapsed = begun.elapsed();
@@ -183,7 +215,14 @@ fn post(
             Clock::Rounds(rounds) if tick >= rounds => break,
             _ => is_warm.store(true, Ordering::Relaxed),
         }
-        if stalls && tick % PERIOD == 0 {
+        let is_long = stalls && tick % PERIOD == 0;
+        if waits(args) {
+            let posted = control.post(STALLER, BURST, u64::from(is_long));
+            posted.ok().context("the machine has been stopped")?;
+            thread::sleep(if is_long { LONG_TIME + TICK } else { TICK });
+            continue;
+        }
+        if is_long {
             control.post(STALLER, LONG, 0).ok().context("the machine has been stopped")?;
         }
         for &color in colors {
