@@ -112,6 +112,8 @@ pub(crate) struct Desk<E, S> {
     pub(crate) offers: Option<Offers>,
     queue_limit: usize,
     has_transients: bool,
+    /// Saves a division where the number of cores is a power of two.
+    home_mask: Option<u64>,
     /// The program has been told to stop.
     pub(crate) is_stopping: bool,
     /// No color is open on any core, and nothing is sent any more.
@@ -141,6 +143,7 @@ impl<E: Send, S: Send> Desk<E, S> {
             offers: None,
             queue_limit: config.queue_limit,
             has_transients: config.transient_colors,
+            home_mask: cores.is_power_of_two().then(|| cores as u64 - 1),
             is_stopping: false,
             is_sealed: false,
             now: 0,
@@ -168,31 +171,13 @@ impl<E: Send, S: Send> Desk<E, S> {
             return Err(state);
         }
         match self.colors.insert(color, Place::Here(state)) {
-            Ok(entry) => {
-                self.colors.entry(entry).incarnation = self.colors.incarnate();
+            Ok(_) => {
                 self.stats.colors += 1;
                 Ok(())
             }
             Err((_, Place::Here(state))) => Err(state),
             Err(_) => Ok(()),
         }
-    }
-
-    /// Opens a color for an event that found none, if colors open by themselves.
-    #[inline]
-    fn open_transient(&mut self, color: Color) -> Option<u32> {
-        if !self.has_transients || self.is_stopping {
-            return None;
-        }
-        let entry = match self.colors.insert(color, Place::Unborn) {
-            Ok(entry) | Err((entry, _)) => entry,
-        };
-        let incarnation = self.colors.incarnate();
-        let known = self.colors.entry(entry);
-        known.is_transient = true;
-        known.incarnation = incarnation;
-        self.stats.colors += 1;
-        Some(entry)
     }
 
     /// Appends an event to a color, wherever it is.
@@ -207,6 +192,9 @@ impl<E: Send, S: Send> Desk<E, S> {
         match self.colors.find(color) {
             Some(entry) if self.colors.entry(entry).is_at_home() => {
                 self.append(entry, target, event)
+            }
+            None if self.has_transients && self.is_home_of(color) => {
+                self.post_new(color, target, event)
             }
             found => self.post_elsewhere(found, origin, color, target, event),
         }
@@ -225,7 +213,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         match found {
             Some(entry) => self.post_astray(entry, origin, target, event),
             None if target.stage.index() >= self.stages.len() => Err(event),
-            None if color.home(self.hub.cores()) == self.id => self.post_new(color, target, event),
+            None if self.is_home_of(color) => Err(event),
             None => self.post_home(color, target, event),
         }
     }
@@ -243,12 +231,24 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
     }
 
-    /// The first event of a color that nobody opened.
-    #[inline]
+    /// The first event of a color that nobody opened: opens it, if colors open by themselves.
+    #[inline(never)]
     fn post_new(&mut self, color: Color, target: Target, event: E) -> Result<(), E> {
-        match self.open_transient(color) {
-            Some(entry) => self.append_here(entry, target, event),
-            None => Err(event),
+        let is_known = target.stage.index() < self.stages.len();
+        if !self.has_transients || self.is_stopping || !is_known {
+            return Err(event);
+        }
+        let entry = self.colors.insert_new(color, Place::Unborn, true);
+        self.stats.colors += 1;
+        self.append(entry, target, event)
+    }
+
+    /// Is this core the home of `color`?
+    #[inline]
+    fn is_home_of(&self, color: Color) -> bool {
+        match self.home_mask {
+            Some(mask) => color.0 & mask == u64::from(self.id.0),
+            None => color.home(self.hub.cores()) == self.id,
         }
     }
 

@@ -94,11 +94,13 @@ impl<E, S> Entry<E, S> {
 
 /// What a color does when its event has ended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Next {
+pub(crate) enum Next<S> {
     /// Another event waits, at this stage.
     Ready(StageId, Priority),
     /// Nothing waits.
     Idle,
+    /// Nothing waits, so that the color has ended.
+    Over(S),
     /// No event waits; it rests, goes home or ends.
     Unsettled,
 }
@@ -215,18 +217,19 @@ impl<E, S> Colors<E, S> {
         self.free_cell = slot.0;
     }
 
-    /// The event of a running color has ended: its state is back, and its cell free if nothing waits in it.
+    /// The event of a running color has ended: its state is back, and its cell free if nothing waits in it. A color that
+    /// opened by itself ends then.
     #[inline(always)]
-    pub(crate) fn put_back(&mut self, entry: u32, slot: Slot, state: S) -> Next {
+    pub(crate) fn put_back(&mut self, entry: u32, slot: Slot, state: S) -> Next<S> {
         let known = &mut self.entries[entry as usize];
-        known.place.put_back(state);
-        let is_settled = known.is_home && !known.is_transient;
         let cell = &mut self.cells[slot.index()];
         if let Some(stage) = cell.stage() {
+            known.place.put_back(state);
             cell.status = Status::Queued;
             return Next::Ready(stage, cell.priority);
         }
-        if !is_settled || cell.pins > 0 || cell.names_timers() {
+        if !known.is_home || cell.pins > 0 || cell.names_timers() {
+            known.place.put_back(state);
             cell.status = Status::Resting;
             return Next::Unsettled;
         }
@@ -234,37 +237,41 @@ impl<E, S> Colors<E, S> {
         cell.status = Status::Free;
         cell.entry = self.free_cell;
         self.free_cell = slot.0;
+        if known.is_transient {
+            self.remove(entry);
+            return Next::Over(state);
+        }
+        known.place.put_back(state);
         Next::Idle
-    }
-
-    /// A number for a color that opens here.
-    pub(crate) fn incarnate(&mut self) -> u32 {
-        self.incarnations = self.incarnations.wrapping_add(1);
-        self.incarnations
     }
 
     /// A new entry for a color that has none.
     ///
     /// # Errors
     /// The entry that the color has, and the place that it was to be in.
-    #[inline]
     pub(crate) fn insert(
         &mut self,
         color: Color,
         place: Place<E, S>,
     ) -> Result<u32, (u32, Place<E, S>)> {
-        if let Some(entry) = self.find(color) {
-            return Err((entry, place));
+        match self.find(color) {
+            Some(entry) => Err((entry, place)),
+            None => Ok(self.insert_new(color, place, false)),
         }
-        let new = Entry {
-            color,
-            place,
-            cell: NIL,
-            incarnation: 0,
-            received: 0,
-            is_home: true,
-            is_transient: false,
-        };
+    }
+
+    /// A new entry for a color that is known to have none.
+    #[inline(always)]
+    pub(crate) fn insert_new(
+        &mut self,
+        color: Color,
+        place: Place<E, S>,
+        is_transient: bool,
+    ) -> u32 {
+        self.incarnations = self.incarnations.wrapping_add(1);
+        let incarnation = self.incarnations;
+        let (cell, received, is_home) = (NIL, 0, true);
+        let new = Entry { color, place, cell, incarnation, received, is_home, is_transient };
         let mut at = self.free_entry;
         if let Some(entry) = self.entries.get_mut(at as usize) {
             if let Place::Vacant(next) = entry.place {
@@ -276,7 +283,7 @@ impl<E, S> Colors<E, S> {
             self.entries.push(new);
         }
         self.index.insert(hash(color), at, |entry| hash(self.entries[entry as usize].color));
-        Ok(at)
+        at
     }
 
     /// Ends an entry, and gives what was in its place. Its cell is left as it is, of no entry.

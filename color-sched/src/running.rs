@@ -82,6 +82,10 @@ impl<E: Send, S: Send> Desk<E, S> {
                 None
             }
             Next::Idle => None,
+            Next::Over(state) => {
+                self.stats.colors -= 1;
+                Some(state)
+            }
             Next::Unsettled => self.rest(ran.slot, entry),
         }
     }
