@@ -1,15 +1,16 @@
 //! A core's scheduler to its ring: completions become events, stages run them.
 
+use std::any::Any;
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use color_sched::{
-    Admission, Color, Context, CoreId, CoreStats, Driver, EventSink, Handler, Local, Nanos,
-    StageId, Wait,
+    Admission, AfterPanic, Color, Context, CoreId, CoreStats, Driver, EventSink, Handler, Local,
+    Nanos, StageId, Wait,
 };
 use flexsc_ring::{AnyRing, Call, Completion, Ring, Ticket, Value};
 use stingy_alloc::Slot;
@@ -23,6 +24,7 @@ use crate::wiring::cx::{Clock, Cx};
 use crate::wiring::event::{self, Event, Tag};
 use crate::wiring::objects::Objects;
 use crate::wiring::pairs::Pairs;
+use crate::wiring::panic_report;
 
 /// How long accepting rests when there are no descriptors left.
 const ACCEPT_PAUSE: Nanos = 100_000_000;
@@ -266,6 +268,18 @@ impl Handler for Worker<'_> {
             connection.calls -= 1;
         }
         stages::run(*stage, &mut Cx { worker: self, sched: cx }, connection, event);
+    }
+
+    fn panicked(
+        &mut self,
+        color: Color,
+        stage: StageId,
+        payload: Box<dyn Any + Send>,
+    ) -> AfterPanic {
+        let line = panic_report::line(self.core, color, stage, &*payload);
+        // Whoever read it may be gone, and `eprintln!` would panic for that and end the server.
+        let _ = writeln!(io::stderr(), "{line}");
+        AfterPanic::Close
     }
 
     fn batch_end(&mut self, _stage: StageId) {
