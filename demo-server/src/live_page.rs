@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use crate::files::FileEntry;
 use crate::http::mime;
-use crate::metrics::{COUNTERS, Kind, Metrics};
+use crate::metrics::{COUNTERS, Kind, Metrics, QUANTILES, TIMES};
 
 /// Is `host`, as a request names it, a name of this machine for itself?
 #[must_use]
@@ -45,6 +45,18 @@ pub fn exposition(metrics: &Metrics) -> String {
             write!(text, "# HELP demo_server_{name} {help}\n# TYPE demo_server_{name} {kind}\n");
         for (core, block) in metrics.cores.iter().enumerate() {
             let _ = writeln!(text, "demo_server_{name}{{core=\"{core}\"}} {}", read(block));
+        }
+    }
+    for (name, help, read) in TIMES {
+        let _ = write!(text, "# HELP demo_server_{name} {help}\n# TYPE demo_server_{name} gauge\n");
+        for (core, block) in metrics.cores.iter().enumerate() {
+            for (index, share) in QUANTILES.iter().enumerate() {
+                let seconds = read(block).get(index).as_secs_f64();
+                let _ = writeln!(
+                    text,
+                    "demo_server_{name}{{core=\"{core}\",quantile=\"{share}\"}} {seconds}"
+                );
+            }
         }
     }
     let resident = crate::sys::resident_bytes().unwrap_or(0);
@@ -98,6 +110,15 @@ fn page(metrics: &Metrics) -> String {
         }
         let _ = write!(html, "<td>{help}</td></tr>");
     }
+    for (name, help, read) in TIMES {
+        for (index, share) in QUANTILES.iter().enumerate() {
+            let _ = write!(html, "<tr><td>{name}, {share}</td>");
+            for block in &metrics.cores {
+                let _ = write!(html, "<td class=n>{:?}</td>", read(block).get(index));
+            }
+            let _ = write!(html, "<td>{help}</td></tr>");
+        }
+    }
     html.push_str("</table>");
     for (core, block) in metrics.cores.iter().enumerate() {
         let Ok(tables) = block.tables.lock() else { continue };
@@ -138,5 +159,21 @@ mod tests {
             assert!(page.contains(name) && text.contains(name), "{name}");
         }
         assert!(text.contains("demo_server_requests_total{core=\"1\"} 7"));
+    }
+
+    #[test]
+    fn times_are_seconds_for_scrapers_and_have_units_for_people() {
+        let metrics = Metrics::new(2);
+        metrics.cores[1].queueing.set(|share| if share > 0.99 { 1_250_000 } else { 2_048 });
+        let (page, text) = (page(&metrics), exposition(&metrics));
+        for line in [
+            "# TYPE demo_server_event_queueing_seconds gauge",
+            "demo_server_event_queueing_seconds{core=\"1\",quantile=\"0.5\"} 0.000002048",
+            "demo_server_event_queueing_seconds{core=\"1\",quantile=\"0.999\"} 0.00125",
+            "demo_server_event_running_seconds{core=\"0\",quantile=\"0.99\"} 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");
+        }
+        assert!(page.contains("<td class=n>1.25ms</td>"), "{page}");
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A counter with one writer.
 #[derive(Debug, Default)]
@@ -31,6 +31,45 @@ impl Counter {
     }
 }
 
+/// Shares of the events whose times are shown: half, all but one in a hundred, all but one in a thousand.
+pub const QUANTILES: [f64; 3] = [0.5, 0.99, 0.999];
+
+/// Times within which each of the [`QUANTILES`] was done, in nanoseconds.
+#[derive(Debug, Default)]
+pub struct Times([Counter; QUANTILES.len()]);
+
+impl Times {
+    /// Replaces the times by what `quantile` says of each share. Only the core that owns the block calls it.
+    pub fn set(&self, quantile: impl Fn(f64) -> u64) {
+        for (time, share) in self.0.iter().zip(QUANTILES) {
+            time.set(quantile(share));
+        }
+    }
+
+    /// The time of one of the [`QUANTILES`], by its index there.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Duration {
+        Duration::from_nanos(self.0.get(index).map_or(0, Counter::get))
+    }
+}
+
+/// Finds one distribution of times in a core's block.
+pub type ReadTimes = fn(&CoreMetrics) -> &Times;
+
+/// Name, help and accessor of every distribution of times, in the order of the page.
+pub const TIMES: &[(&str, &str, ReadTimes)] = &[
+    (
+        "event_queueing_seconds",
+        "From an event's post to its run, since the start: within this time for such a share of those timed",
+        |core| &core.queueing,
+    ),
+    (
+        "event_running_seconds",
+        "A handler's run, as the mean of its batch, since the start: within this time for such a share of those timed",
+        |core| &core.running,
+    ),
+];
+
 /// Declares the counters of a core: field, name for scrapers, and what it counts.
 macro_rules! counters {
     ($($field:ident, $name:literal, $kind:ident, $help:literal;)*) => {
@@ -39,6 +78,10 @@ macro_rules! counters {
         #[repr(align(128))]
         pub struct CoreMetrics {
             $(#[doc = $help] pub $field: Counter,)*
+            /// From an event's post to its run.
+            pub queueing: Times,
+            /// A handler's run.
+            pub running: Times,
             /// Tables of the crates below, as their own text; renewed a few times a second.
             pub tables: Mutex<Vec<(&'static str, String)>>,
         }
@@ -80,6 +123,7 @@ counters! {
     fallbacks, "slab_fallbacks_total", Counter, "Objects that the cache slab had no place for";
     unsealed, "slab_unsealed_total", Counter, "Those of them that came from the system allocator, not from the high slab";
     events, "events_total", Counter, "Events run";
+    timed, "events_timed_total", Counter, "Events whose queueing and running were timed: one in 61 at least";
     batches, "batches_total", Counter, "Batches run: events for each is the batch size";
     panics, "panics_total", Counter, "Handlers that panicked; their connections were closed";
     abandoned, "abandoned_total", Counter, "Events whose connection was gone when they came";

@@ -7,7 +7,7 @@ use stingy_alloc::Reason;
 use crate::wiring::objects::Objects;
 use crate::wiring::worker::Worker;
 
-/// How often the tables of the live page are written anew.
+/// How often what takes longer to make is made anew: quantiles, and the tables of the live page.
 const TABLES_EVERY: Nanos = 250_000_000;
 
 impl Worker<'_> {
@@ -33,16 +33,21 @@ impl Worker<'_> {
         metrics.delivered.set(pairs.at_once + pairs.eager);
         metrics.deferred.set(pairs.deferred);
         metrics.released.set(pairs.released);
-        let Objects::Stingy(objects) = &self.objects else { return };
-        metrics.permits.set(objects.permits);
-        metrics.refusals.set(objects.refusals);
-        metrics.escapes.set(objects.escapes);
+        metrics.timed.set(stats.queueing.len());
+        if let Objects::Stingy(objects) = &self.objects {
+            metrics.permits.set(objects.permits);
+            metrics.refusals.set(objects.refusals);
+            metrics.escapes.set(objects.escapes);
+        }
         if self.now < self.tables_at {
-            // They are written when their time has come, even if nothing else happens until then.
+            // That is done when its time has come, even if nothing else happens until then.
             self.tables_due = true;
             return;
         }
         self.tables_at = self.now + TABLES_EVERY;
+        metrics.queueing.set(|share| stats.queueing.quantile(share));
+        metrics.running.set(|share| stats.running.quantile(share));
+        let Objects::Stingy(objects) = &self.objects else { return };
         let slab = objects.slab().stats();
         metrics.slab_objects.set(slab.sites.iter().map(|site| u64::from(site.live)).sum());
         // A task that the slab has no room for waits; that is no fallback.
