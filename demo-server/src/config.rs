@@ -186,6 +186,9 @@ pub struct Options {
     /// Memory map to load instead of the built-in one
     #[arg(long, value_name = "FILE")]
     pub map: Option<PathBuf>,
+    /// File for what each core did last, written at the end, for ui.perfetto.dev
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Bytes of small files kept in memory, a core [default: 16777216]
     #[arg(long, value_name = "BYTES")]
     pub file_cache: Option<usize>,
@@ -252,6 +255,14 @@ pub enum ConfigError {
         /// What the map's parser says.
         why: String,
     },
+    /// The trace could not be written.
+    #[error("--trace {}: {source}; name a file that this user may write", path.display())]
+    Trace {
+        /// The file asked for.
+        path: PathBuf,
+        /// Why it could not be opened.
+        source: std::io::Error,
+    },
     /// A number that would make the server useless.
     #[error("--{option} {value}: {why}")]
     Number {
@@ -306,6 +317,8 @@ pub struct Config {
     pub live: LivePolicy,
     /// Memory map to load; none for the built-in one.
     pub map: Option<PathBuf>,
+    /// File that the trace is written to at the end; none for no trace.
+    pub trace: Option<PathBuf>,
     /// Bytes of small files kept in memory, a core.
     pub file_cache: usize,
     /// For how long a file is served without a look at the disk.
@@ -342,6 +355,7 @@ impl Options {
             body: self.body.or(file.body),
             live: self.live.or(file.live),
             map: self.map.or(file.map),
+            trace: self.trace.or(file.trace),
             file_cache: self.file_cache.or(file.file_cache),
             fresh_ms: self.fresh_ms.or(file.fresh_ms),
             max_connections: self.max_connections.or(file.max_connections),
@@ -378,6 +392,7 @@ impl Options {
             body: self.body.unwrap_or(BodyPolicy::Copy),
             live: self.live.unwrap_or(LivePolicy::Loopback),
             map: self.map,
+            trace: self.trace,
             file_cache: self.file_cache.unwrap_or(16 << 20),
             fresh: time("fresh-ms", self.fresh_ms, 1000)?,
             max_connections: self.max_connections,

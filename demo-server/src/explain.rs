@@ -58,6 +58,7 @@ pub fn check(config: &Config) -> anyhow::Result<ExitCode> {
     config.check_cpus()?;
     serve::read_map(config)?;
     serve::open_root(config)?;
+    serve::check_trace(config)?;
     println!("the configuration is good: it serves http://{}", config.http);
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,10 @@
 //! How a server starts, runs and ends.
 
+mod trace;
+
 use std::collections::HashMap;
 use std::fs;
+use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,6 +27,9 @@ use crate::wiring::worker::{Shared, Worker};
 use crate::wiring::{Event, Root, policy};
 use crate::{site, sys};
 
+use trace::TraceFile;
+pub use trace::check as check_trace;
+
 /// The memory map that `scg stingygen` wrote from `src/stages`.
 pub const BUILT_IN_MAP: &str = include_str!("../stages.map");
 
@@ -39,10 +45,11 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let map = read_map(config)?;
     let root = Arc::new(open_root(config)?);
     // Registered before anything runs, so that a signal during start-up is not lost.
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("signals cannot be received")?;
+    let signals = Signals::new([SIGINT, SIGTERM]).context("signals cannot be received")?;
     if is_taken_for_long(config.http) {
         return Err(anyhow!("{} is in use; choose another --http address", config.http));
     }
+    let trace = TraceFile::create(config)?;
     let descriptors = sys::raise_descriptor_limit();
     let spare = SPARE_DESCRIPTORS.min(descriptors / 4);
     let by_descriptors = (descriptors - spare).max(1) as usize;
@@ -68,25 +75,41 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
         }
     }
     announce(&shared, addr);
-    let (stopper, stopped) = (control.clone(), Arc::clone(&shared));
     let handle = signals.handle();
-    let waiter = thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        let mut signals = signals.forever();
-        if signals.next().is_some() {
-            let open = stopped.metrics.open.load(Ordering::Relaxed);
-            let grace = stopped.config.timeouts.grace.as_secs_f64();
-            eprintln!("stopping: {open} connections open, {grace} s at most; again to stop now");
-            stopper.stop();
+    let (stopper, stopped) = (control.clone(), Arc::clone(&shared));
+    let waiter = thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || stop_when_told(signals, &stopper, &stopped))?;
+    let mut outcome = finish(workers);
+    if let Some(Err(error)) = trace.map(|file| file.write(&control.trace())) {
+        if outcome.is_ok() {
+            outcome = Err(error);
+        } else {
+            say(&format!("{error:#}"));
         }
-        if signals.next().is_some() {
-            eprintln!("told twice to stop: requests in flight are cut off");
-            std::process::exit(1);
-        }
-    })?;
-    let outcome = finish(workers);
+    }
     handle.close();
     let _ = waiter.join();
     outcome
+}
+
+fn stop_when_told(mut signals: Signals, control: &ServerControl, shared: &Shared) {
+    let mut signals = signals.forever();
+    if signals.next().is_some() {
+        let open = shared.metrics.open.load(Ordering::Relaxed);
+        let grace = shared.config.timeouts.grace.as_secs_f64();
+        say(&format!("stopping: {open} connections open, {grace} s at most; again to stop now"));
+        control.stop();
+    }
+    if signals.next().is_some() {
+        say("told twice to stop: requests in flight are cut off");
+        std::process::exit(1);
+    }
+}
+
+/// A line on stderr. Whoever read it may be gone: `eprintln!` would panic for that, and nothing would stop the server.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// A server that was killed a moment ago may still be letting go of its address.

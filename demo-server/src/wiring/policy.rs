@@ -19,6 +19,9 @@ use crate::wiring::worker::Worker;
 /// How much dearer an event is on another core when its request lies in the cache of this one (Mely §3.3).
 const WARM_REQUEST: u32 = 2;
 
+/// What a trace keeps of each core: some seconds of a busy one, in 8 MB.
+pub const TRACE_SPANS: usize = 200_000;
+
 /// A request's stages as the scheduler knows them.
 #[must_use]
 pub fn stage_infos() -> Vec<StageInfo> {
@@ -43,6 +46,9 @@ pub fn machine(config: &Config) -> color_sched::Config {
     if config.steal == StealPolicy::Libasync || !by_time_left {
         // Without that heuristic whatever waits may be stolen, worth it or not.
         machine.steal_cost = color_sched::Cost::fixed(0);
+    }
+    if config.trace.is_some() {
+        machine.trace = TRACE_SPANS;
     }
     machine
 }

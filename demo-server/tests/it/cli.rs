@@ -25,6 +25,8 @@ fn wrong_usage_names_the_next_step() {
         (&["serve", "--root", "/does/not/exist"], "name a directory"),
         (&["serve", "--map", "/does/not/exist"], "--map"),
         (&["serve", "--config", "/does/not/exist"], "readable TOML"),
+        (&["serve", "--http", "127.0.0.1:0", "--trace", "/does/not/exist"], "may write"),
+        (&["check", "--trace", "/does/not/exist"], "may write"),
         (&["serve", "--idle-ms", "0"], "at least 1"),
         (&["serve", "--max-connections", "0"], "at least 1"),
         (&["nonsense"], "unrecognized subcommand"),
@@ -49,6 +51,10 @@ fn check_accepts_what_serve_would_run() {
     let dir = tree(&[("index.html", b"x")]);
     let (status, text) = run(&["check", "--root", dir.path().to_str().unwrap(), "--cores", "0,1"]);
     assert_eq!(status, Some(0), "{text}");
+    let trace = dir.path().join("trace.json");
+    let (status, text) = run(&["check", "--trace", trace.to_str().unwrap()]);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(!trace.exists(), "it leaves the disk as it is");
 }
 
 #[test]

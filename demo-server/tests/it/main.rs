@@ -15,6 +15,7 @@ mod http_target;
 mod interval;
 mod leaks;
 mod load;
+mod observe;
 mod refuse;
 mod serve;
 mod support;
