@@ -11,6 +11,9 @@ const ESCAPES: usize = 16;
 /// holds its objects (clients that do not read, say) must not stop the others. While a stage is refused the worker
 /// asks again at least this often ([`Objects::retry_at`]), which is what the measure of patience relies on.
 const PATIENCE: Nanos = 5_000_000;
+/// What the time between two refusals adds to it at most: a worker that had no CPU meanwhile has not been waiting for
+/// memory.
+const STEP: Nanos = 2_000_000;
 /// Tasks in a batch at most when nothing else bounds it.
 const UNBOUNDED_BATCH: usize = 64;
 
@@ -42,8 +45,9 @@ pub struct SlabObjects<'s> {
 /// The refusals of a stage without a grant between them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Refusals {
-    since: Nanos,
-    last: Nanos,
+    /// How long they have gone on, as far as it counts.
+    waited: Nanos,
+    last: Option<Nanos>,
 }
 
 impl Refusals {
@@ -51,11 +55,13 @@ impl Refusals {
     ///
     /// A stage that was not even asked for in between had no waiting tasks: its patience starts anew.
     fn is_too_long(&mut self, now: Nanos) -> bool {
-        if self.since == 0 || now.saturating_sub(self.last) > 2 * PATIENCE {
-            self.since = now;
-        }
-        self.last = now;
-        now.saturating_sub(self.since) >= PATIENCE
+        let since_last = self.last.map(|last| now.saturating_sub(last));
+        self.waited = match since_last {
+            Some(time) if time <= 2 * PATIENCE => self.waited + time.min(STEP),
+            _ => 0,
+        };
+        self.last = Some(now);
+        self.waited >= PATIENCE
     }
 }
 
@@ -185,9 +191,19 @@ mod tests {
     #[test]
     fn patience_lasts_as_long_as_it_says_and_starts_anew_after_a_pause() {
         let mut refusals = Refusals::default();
-        assert!(!refusals.is_too_long(1000));
-        assert!(!refusals.is_too_long(1000 + PATIENCE - 1));
-        assert!(refusals.is_too_long(1000 + PATIENCE));
-        assert!(!refusals.is_too_long(1000 + 4 * PATIENCE));
+        let refused_at = |refusals: &mut Refusals, ms: u64| refusals.is_too_long(ms * 1_000_000);
+        let outcomes: Vec<_> = (1..=6).map(|ms| refused_at(&mut refusals, ms)).collect();
+        assert_eq!(outcomes, [false, false, false, false, false, true]);
+        assert!(refused_at(&mut refusals, 7));
+        assert!(!refused_at(&mut refusals, 18));
+    }
+
+    #[test]
+    fn time_without_a_cpu_does_not_use_up_patience() {
+        let mut refusals = Refusals::default();
+        assert!(!refusals.is_too_long(0));
+        assert!(!refusals.is_too_long(2 * PATIENCE));
+        assert!(!refusals.is_too_long(4 * PATIENCE));
+        assert!(refusals.is_too_long(4 * PATIENCE + STEP));
     }
 }

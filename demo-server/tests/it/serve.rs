@@ -145,10 +145,10 @@ fn more_pipelining_clients_than_objects_do_not_wait_for_each_other() {
             }
         }
         eventually("the figures are published", || server.metric("requests_total") >= 15_000);
-        // A worker that the machine leaves without its CPU for a while loses patience without cause. Tasks that wait
-        // for each other escape more than once a request.
+        // A worker that the machine leaves without its CPU may lose patience without cause now and then. Tasks that
+        // wait for each other escape more than once a request.
         let escapes = server.metric("escapes_total");
-        assert!(escapes < 1500, "{options:?}: {escapes} tasks of 15 000 waited for each other");
+        assert!(escapes < 300, "{options:?}: {escapes} tasks of 15 000 waited for each other");
     }
 }
 
