@@ -2,6 +2,10 @@
 //!
 //! An estimate moves by a tenth towards each new event's cost; n events of one batch, known only as a sum, move it by
 //! 1 - 0.9ⁿ towards their mean (tokio's `stats.rs` does the same).
+//!
+//! A theft or a wake is measured alone, and now and then the machine takes the CPU away in the middle of one: what is
+//! measured then is a hundred times too long. Believed, it would stop all further thefts, and nothing would ever be learned
+//! again. So these count as [`LEAP`] times the estimate at most, and the estimate relaxes while nothing is measured.
 
 /// A cost in nanoseconds: learned while running, or pinned by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +32,15 @@ impl Cost {
 const BELIEVED_NS: u64 = 10_000_000_000;
 /// How much of an estimate survives one event.
 const KEPT: f32 = 0.9;
+/// How many times the estimate a single measurement counts as, at most.
+pub const LEAP: f32 = 4.0;
+/// How much of what an estimate has moved from its start survives one time of idleness.
+const RELAXED: f32 = 63.0 / 64.0;
 
 /// A running estimate of a [`Cost`].
 #[derive(Clone, Debug)]
 pub struct Estimate {
+    start_ns: f32,
     mean_ns: f32,
     ns: u64,
     is_fixed: bool,
@@ -42,7 +51,9 @@ impl Estimate {
     /// An estimate that starts at `cost`, and stays there if it is pinned.
     #[must_use]
     pub fn new(cost: Cost) -> Self {
-        Self { mean_ns: cost.ns as f32, ns: cost.ns, is_fixed: cost.is_fixed, is_measured: false }
+        let start_ns = cost.ns as f32;
+        let is_fixed = cost.is_fixed;
+        Self { start_ns, mean_ns: start_ns, ns: cost.ns, is_fixed, is_measured: false }
     }
 
     /// The estimate, in nanoseconds.
@@ -66,5 +77,19 @@ impl Estimate {
             self.is_measured = true;
         }
         self.ns = (self.mean_ns + 0.5) as u64;
+    }
+    /// Learns that one took `ns`, or less if it was interrupted.
+    pub fn observe_alone(&mut self, ns: u64) {
+        let believed_ns = (ns as f32).min(self.mean_ns.max(1.0) * LEAP);
+        self.is_measured = true;
+        self.observe(believed_ns as u64, 1);
+    }
+
+    /// Moves a little back to where it started: nothing has been measured for a while.
+    pub fn relax(&mut self) {
+        if !self.is_fixed {
+            self.mean_ns = self.start_ns + (self.mean_ns - self.start_ns) * RELAXED;
+            self.ns = (self.mean_ns + 0.5) as u64;
+        }
     }
 }

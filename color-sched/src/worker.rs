@@ -286,6 +286,8 @@ impl<E: Send, S: Send> Core<E, S> {
         };
         if wait != Wait::No && self.desk.hub.station(id).parker.park() {
             self.desk.stats.parks += 1;
+            self.desk.steal_cost.relax();
+            self.desk.wake_cost.relax();
             return wait;
         }
         self.desk.hub.station(id).parker.rise();
@@ -311,7 +313,7 @@ impl<E: Send, S: Send> Core<E, S> {
         let was_woken = self.desk.hub.station(self.desk.id).parker.rise();
         self.desk.now = self.desk.hub.clock.now().max(began);
         if was_woken && let Some(at) = self.desk.hub.woken_at(self.desk.id) {
-            self.desk.wake_cost.observe(self.desk.now.saturating_sub(at), 1);
+            self.desk.wake_cost.observe_alone(self.desk.now.saturating_sub(at));
         }
         self.spin.waited(self.desk.now - began, self.desk.wake_cost.ns());
         self.record(began, Doing::Wait);
@@ -401,7 +403,7 @@ impl<E: Send, S: Send> Core<E, S> {
         self.desk.adopt(record);
         self.desk.push_fresh(scheduler);
         let took_ns = hub.clock.now().saturating_sub(start);
-        self.desk.steal_cost.observe(took_ns, 1);
+        self.desk.steal_cost.observe_alone(took_ns);
         self.desk.stats.thefts += 1;
         self.desk.pass_on(victim);
         self.desk.now = start.saturating_add(took_ns).max(self.desk.now);
