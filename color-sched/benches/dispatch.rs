@@ -23,7 +23,7 @@ impl Handler for Relay {
     type Event = u64;
     type State = u64;
 
-    fn state(&mut self, color: Color) -> Option<u64> {
+    fn new_state(&mut self, color: Color) -> Option<u64> {
         Some(color.0 + 64)
     }
 

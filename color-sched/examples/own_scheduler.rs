@@ -20,15 +20,11 @@ impl Scheduler for HighestFirst {
 
     fn elect(
         &mut self,
-        admission: &mut dyn Admission,
+        _admission: &mut dyn Admission, // to be asked for stages that allocate; none of ours does
         _limit: usize,
         batch: &mut Vec<Ready>,
     ) -> Option<StageId> {
-        let (color, ready) = self.0.last_key_value().map(|(color, ready)| (*color, *ready))?;
-        if admission.admit(ready.stage, 1) == 0 {
-            return None;
-        }
-        self.0.remove(&color);
+        let (_, ready) = self.0.pop_last()?;
         batch.push(ready);
         Some(ready.stage)
     }

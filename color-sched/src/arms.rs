@@ -55,6 +55,14 @@ impl<E: Send, S: Send> Desk<E, S> {
         })
     }
 
+    /// Is a timer of the color in `slot` still to fire on this core?
+    pub(crate) fn has_own_timers(&mut self, slot: Slot) -> bool {
+        let (id, wheel) = (self.id, &self.wheel);
+        let cell = self.colors.cell(slot);
+        cell.timer.is_some_and(|timer| wheel.is_armed(timer))
+            || cell.timers().iter().any(|(timer, _)| timer.core == id && wheel.is_armed(timer.key))
+    }
+
     /// Gives the timer of a cell that is to move its full name.
     pub(crate) fn name_timer(&mut self, cell: &mut Cell<E>) {
         let Some(key) = cell.timer.take() else { return };

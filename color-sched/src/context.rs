@@ -184,7 +184,8 @@ impl<'a, E: Send, S: Send> Context<'a, E, S> {
 
     /// Posts `event` to this color at `at`: not sooner, and some 2 ms later at most if the core keeps up.
     ///
-    /// The timer stays with this core; if the color is elsewhere when it fires, the event follows.
+    /// The timer stays with this core; if the color is elsewhere when it fires, the event follows. Timers of one core fire in
+    /// the order in which they are due, those of different cores as each gets to it.
     pub fn arm(&mut self, at: Nanos, target: impl Into<Target>, event: E) -> TimerId {
         self.desk.arm(self.slot, self.color, at, target.into(), event)
     }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::event::{Color, CoreId, Nanos, Priority, Ready, Slot, StageId, Target};
+use crate::event::{Color, CoreId, Nanos, Ready, Slot, StageId, Target};
 use crate::home::{Colors, Entry, NIL, Place};
 use crate::hub::{Hub, Message};
 use crate::learn::Estimate;
 use crate::machine::Config;
 use crate::offers::Offers;
 use crate::outbox::Outbox;
-use crate::record::{Cell, Queued, Stamp, Status};
+use crate::record::{Cell, Queued, Status};
+use crate::stage_cost::StageCost;
 use crate::stats::CoreStats;
 use crate::timer::Wheel;
 
@@ -30,61 +31,6 @@ pub(crate) struct Armed<E> {
     pub(crate) color: Color,
     pub(crate) target: Target,
     pub(crate) event: E,
-}
-
-/// What is known of a stage.
-#[derive(Debug)]
-pub(crate) struct StageCost {
-    estimate: Estimate,
-    cost_ns: u32,
-    pub(crate) penalty: u32,
-    priority: Priority,
-    allocates: bool,
-    /// None of its batches has been timed.
-    is_unknown: bool,
-}
-
-impl StageCost {
-    fn new(info: &crate::StageInfo) -> Self {
-        let mut stage = Self {
-            estimate: Estimate::new(info.cost),
-            cost_ns: 0,
-            penalty: info.penalty.max(1),
-            priority: info.priority,
-            allocates: info.allocates,
-            is_unknown: true,
-        };
-        stage.note_cost();
-        stage
-    }
-
-    /// What an event is estimated to cost.
-    #[inline]
-    pub(crate) fn ns(&self) -> u32 {
-        self.cost_ns
-    }
-
-    /// Learns that `n` events took `total_ns` together.
-    pub(crate) fn observe(&mut self, total_ns: Nanos, n: usize) {
-        self.estimate.observe(total_ns, n);
-        self.is_unknown = false;
-        self.note_cost();
-    }
-
-    fn note_cost(&mut self) {
-        self.cost_ns = self.estimate.ns().min(u64::from(u32::MAX)) as u32;
-    }
-
-    #[inline]
-    fn queued<E>(&self, target: Target, event: E, now: Nanos) -> Queued<E> {
-        Queued {
-            event,
-            cost_ns: self.cost_ns,
-            stamp: Stamp::at(now),
-            stage: target.stage,
-            priority: target.priority.unwrap_or(self.priority),
-        }
-    }
 }
 
 /// A core's possessions.

@@ -44,7 +44,8 @@ pub trait EventSink<E, S> {
     /// Appends an event to `color`, to be run at a stage.
     ///
     /// # Errors
-    /// The event comes back if its color is known not to be open, if there is no such stage, or if
+    /// The event comes back if its color is known not to be open, unless colors are
+    /// [transient](crate::Config::transient_colors), if there is no such stage, or if
     /// [`Config::queue_limit`](crate::Config::queue_limit) events of the color wait already. An event that
     /// meets a closed color, or that limit, at another core goes to [`abandoned`](crate::Handler::abandoned) of that core's
     /// program; events on their way there are not limited.
@@ -66,7 +67,7 @@ pub trait Driver {
 
     /// Hands what has happened to `sink`, waiting as long as `wait` says if nothing has. Returns the number of events.
     ///
-    /// It may return sooner, and must if [`Driver::waker`] was used.
+    /// It may return sooner, and must if [`Driver::waker`] was used. Override both or neither.
     ///
     /// # Errors
     /// An error ends the whole machine: [`Core::run`](crate::Core::run) returns it.
@@ -86,9 +87,11 @@ pub trait Driver {
         Ok(0)
     }
 
-    /// Ends a poll that waits, from another thread. Asked for once, before the first poll.
+    /// Ends a poll that waits, from another thread. A driver that waits by other means than [`thread::park`] must give its
+    /// own, or wakes are lost.
     ///
-    /// A wake between two polls ends the next one that would wait. Asked for on the core's own thread.
+    /// Asked for once, before the first poll, on the core's own thread. A wake between two polls ends the next one that
+    /// would wait.
     fn waker(&self) -> Waker {
         let thread = thread::current();
         Waker::new(move || thread.unpark())

@@ -17,7 +17,7 @@ impl<E: Send, S: Send> Core<E, S> {
         }
         self.desk.is_stopping = true;
         program.stopping(&mut Local::new(&mut self.desk, Origin::Handler));
-        self.settle(program, scheduler);
+        self.hand_over(program, scheduler);
     }
 
     /// Has every core ended its colors, and sent its last message? The steps of the end, each told to the others once:
@@ -54,7 +54,7 @@ impl<E: Send, S: Send> Core<E, S> {
         while let Some(message) = self.next_message() {
             self.desk.deliver(message);
         }
-        self.settle(program, scheduler);
+        self.hand_over(program, scheduler);
         self.publish(program);
         self.is_over = true;
         Turn::Over
@@ -65,6 +65,9 @@ impl<E: Send, S: Send> Core<E, S> {
         self.is_over = true;
         self.desk.hub.halt();
         self.desk.is_stopping = true;
+        self.desk.publish();
+        // What would be sent on from here comes back instead.
+        self.desk.is_sealed = true;
         while let Some(message) = self.next_message() {
             self.desk.deliver(message);
         }

@@ -6,7 +6,7 @@ pub type Nanos = u64;
 /// What serialises events: events of one color never run at once, and keep their order.
 ///
 /// Any number will do. A color is open from [`open`](crate::EventSink::open) to
-/// [`close`](crate::Context::close), and its home is the core with the number `color % cores`.
+/// [`close`](crate::Context::close), unless it is [transient](crate::Config::transient_colors), and its home is the core with the number `color % cores`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Color(pub u64);
 
@@ -150,7 +150,7 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// A color whose events are as urgent as any.
+    /// A color at `stage`, of normal priority: for tests of schedulers.
     #[must_use]
     pub const fn new(color: Color, slot: Slot, stage: StageId) -> Self {
         Self { color, slot, stage, priority: Priority::Normal }

@@ -11,7 +11,7 @@ use crate::stats::CoreStats;
 pub enum AfterPanic {
     /// It closes: its state goes to [`closed`](Handler::closed), its events to [`abandoned`](Handler::abandoned).
     Close,
-    /// It goes on with its next event, and with its state as the handler left it.
+    /// It goes on with its next event, and with its state as the handler left it, unless the handler had closed it.
     GoOn,
 }
 
@@ -47,7 +47,7 @@ pub trait Handler {
     /// The state of a color that opens with its first event: see
     /// [`Config::transient_colors`](crate::Config::transient_colors). `None`: it is not to be open, and the event goes to
     /// [`abandoned`](Self::abandoned). Asked on the core that runs the event.
-    fn state(&mut self, _color: Color) -> Option<Self::State> {
+    fn new_state(&mut self, _color: Color) -> Option<Self::State> {
         None
     }
 
@@ -55,7 +55,7 @@ pub trait Handler {
     fn batch_end(&mut self, _stage: StageId) {}
 
     /// [`Control::stop`](crate::Control::stop) was called; told once a core. The core runs on until no color with its home
-    /// here is open and it holds none: it is for the program to close them.
+    /// here is open and it holds none: it is for the program to close those that it opened.
     fn stopping(&mut self, _local: &mut Local<'_, Self::Event, Self::State>) {}
 
     /// An event whose color has closed, or that came from another core or from outside while

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | here, unborn | in the table, or not made yet | is appended |
 //! | running | in the hands of the loop | is appended |
-//! | offered | on the board | takes it back first |
+//! | offered | on the board | takes it back first, or is forwarded if it was stolen |
 //! | away | at the holder | is forwarded, and counted |
 //! | settling | in the table, come home while events were still on their way to the holder | waits beside it |
 //!
@@ -31,7 +31,7 @@ pub(crate) enum Place<E, S> {
     Here(S),
     /// Made when the first event runs.
     Unborn,
-    /// With the loop that runs it.
+    /// With the loop that runs it; or, for a moment, on its way from one place to another.
     Running,
     /// On the board.
     Offered,
@@ -78,7 +78,7 @@ pub(crate) struct Entry<E, S> {
     pub(crate) incarnation: u32,
     /// Away from home: events that have been received from there.
     pub(crate) received: u32,
-    /// This core is its home, not its holder.
+    /// This core is its home. Otherwise it was stolen by this core.
     pub(crate) is_home: bool,
     /// It opened by itself, and closes when nothing waits.
     pub(crate) is_transient: bool,
@@ -102,10 +102,10 @@ pub(crate) enum Next<S> {
     /// Nothing waits, so that the color has ended.
     Over(S),
     /// No event waits; it rests, goes home or ends.
-    Unsettled,
+    Rests,
 }
 
-/// An idle color costs this, and some 10 bytes of the index.
+/// An idle color costs this, and 16 to 32 bytes of the index.
 const _: () = assert!(size_of::<Entry<u64, u64>>() == 40);
 const _: () = assert!(size_of::<Cell<u64>>() == 64);
 
@@ -231,7 +231,7 @@ impl<E, S> Colors<E, S> {
         if !known.is_home || cell.pins > 0 || cell.names_timers() {
             known.place.put_back(state);
             cell.status = Status::Resting;
-            return Next::Unsettled;
+            return Next::Rests;
         }
         known.cell = NIL;
         cell.status = Status::Free;
@@ -286,7 +286,7 @@ impl<E, S> Colors<E, S> {
         at
     }
 
-    /// Ends an entry, and gives what was in its place. Its cell is left as it is, of no entry.
+    /// Ends an entry, whose cell is free by now, and gives what was in its place.
     #[inline]
     pub(crate) fn remove(&mut self, entry: u32) -> Place<E, S> {
         let entries = &self.entries;

@@ -1,15 +1,15 @@
 //! Which entry has this color? Open addressing: a color is looked up in less time than an event takes by a tenth.
 //!
-//! A slot holds an entry and the low half of its color's hash. The highest bits say where the search begins, and it goes on
-//! slot by slot to the first empty one (linear probing, Knuth vol. 3, §6.4, algorithm L; removal without tombstones,
+//! A place of the table holds an entry and the low half of its color's hash. The highest bits say where the search begins, and it goes on
+//! place by place to the first empty one (linear probing, Knuth vol. 3, §6.4, algorithm L; removal without tombstones,
 //! algorithm R). The hash is the color times the golden ratio (ibid.), which spreads any arithmetic progression, such as the
-//! colors of one home, almost without collisions. At most half of the slots are in use, so that for colors without order a
-//! search looks at 1.5 slots on average, and at 2.5 if it finds nothing. A slot is 8 bytes: one or two cache lines a search,
+//! colors of one home, almost without collisions. At most half of the places are in use, so that for colors without order a
+//! search looks at 1.5 of them on average, and at 2.5 if it finds nothing. A place is 8 bytes: one or two cache lines a search,
 //! whatever the number of colors.
 
 use crate::event::Color;
 
-/// Slots of a table, at least.
+/// Places of a table, at least.
 const LEAST: usize = 16;
 
 /// The hash of a color. Programs choose their colors: this is no defence against colors that were chosen to collide, nor

@@ -2,7 +2,7 @@
 //!
 //! | module | the question it answers |
 //! |---|---|
-//! | [`Color`], [`Ready`] | what is scheduled? |
+//! | [`Color`], [`Priority`], [`Target`], [`Ready`] | what is scheduled, where, and how soon? |
 //! | [`Admission`] | may a batch run? |
 //! | [`scheduler`], [`elect`] | which ready color, of which stage, runs next? |
 //! | [`worthy`], [`board`] | which colors do thieves see, and who has one? |
@@ -21,9 +21,9 @@
 //!
 //! Events of one producer (a color, a core's driver, a thread outside) for one color run in the order in which they were
 //! posted. A stolen color is posted to by way of its home, which forwards; only what the color itself, its timers, and the
-//! driver of a core that it is [pinned](Context::pin) to post takes the short way. So there is one exception to the order:
+//! driver of a core that it is [pinned](Context::pin) to post takes the short way. So there are two exceptions to the order:
 //! what a driver posted to a stolen color before the color was pinned there may still be on the long way, and be overtaken
-//! by what the same driver posts after.
+//! by what the same driver posts after; and timers that a color armed on different cores keep no order among themselves.
 
 mod admission;
 mod arms;
@@ -32,11 +32,13 @@ mod batches;
 pub mod board;
 mod clock;
 mod context;
+mod course;
 mod desk;
 mod driver;
 pub mod elect;
 mod ending;
 mod event;
+mod hand_over;
 mod handler;
 mod histogram;
 mod home;
@@ -55,9 +57,9 @@ mod record;
 mod rings;
 mod running;
 pub mod scheduler;
-mod settle;
 #[cfg(not(loom))]
 pub mod sim;
+mod stage_cost;
 mod stats;
 mod stealer;
 mod sys;

@@ -103,7 +103,7 @@ pub struct Config {
     pub cores: usize,
     /// The stages, by id.
     pub stages: Vec<StageInfo>,
-    /// Events run between two polls of the driver, at most (one batch more at worst is never run: batches are cut).
+    /// Events run between two polls of the driver, at most: a batch is cut to what is left.
     pub poll_events: usize,
     /// Time between two polls of the driver, as estimated, after which no further batch is begun.
     pub poll_ns: Nanos,
@@ -112,7 +112,9 @@ pub struct Config {
     /// are not counted, and inboxes have no bound: who posts from elsewhere, or from outside, has to limit itself.
     pub queue_limit: usize,
     /// Colors need not be opened: one that is not open opens with its first event, its state made by
-    /// [`Handler::state`](crate::Handler::state), and closes when nothing waits for it any more.
+    /// [`Handler::new_state`](crate::Handler::new_state), and closes when nothing waits for it any more: no event, timer or
+    /// pin. A color that was opened by hand stays open until it is closed. An event on its way to a core where the color
+    /// closes itself is given back, and does not open it again.
     pub transient_colors: bool,
     /// Time at most that an idle core looks around before it waits. It does so only when stealing is on, and as
     /// long as its waits turn out shorter than a wake costs.
@@ -251,8 +253,8 @@ impl<E: Send, S: Send> Control<E, S> {
     /// Posts an event to a color, by way of its home.
     ///
     /// # Errors
-    /// The event comes back if there is no such stage, or if the home has ended. If the color is not open the event goes
-    /// to [`abandoned`](crate::Handler::abandoned) of its home's program, as it does there or at a thief if
+    /// The event comes back if there is no such stage, or if the home has ended. If the color is not open, and not
+    /// [transient](Config::transient_colors), the event goes to [`abandoned`](crate::Handler::abandoned) of its home's program, as it does there or at a thief if
     /// [`Config::queue_limit`] events of the color wait; if the home ends just then, it is dropped. The home's inbox has no
     /// bound: this never waits.
     pub fn post(&self, color: Color, target: impl Into<Target>, event: E) -> Result<(), E> {

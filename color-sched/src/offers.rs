@@ -4,7 +4,6 @@ use crate::board::{Found, SLOTS};
 use crate::desk::{Desk, ready};
 use crate::event::{CoreId, Nanos, Slot, StageId};
 use crate::home::{Away, Place};
-use crate::hub::Message;
 use crate::park::{Notice, is_any_searching};
 use crate::record::{Record, Status};
 use crate::scheduler::Scheduler;
@@ -271,15 +270,11 @@ impl<E: Send, S: Send> Desk<E, S> {
     }
 
     /// Makes a stolen color this core's to run.
-    pub(crate) fn adopt(&mut self, record: Box<Record<E, S>>) {
+    pub(crate) fn adopt(&mut self, record: Record<E, S>) {
         let entry = match self.colors.insert(record.color, Place::Running) {
             Ok(entry) => entry,
-            // A thief holds no color that its home still offers; should it, the home has to sort it out.
-            Err(_) => {
-                let home = record.color.home(self.hub.cores());
-                let _ = self.send(home, Message::Return { record });
-                return;
-            }
+            // A thief holds no color that its home still offers.
+            Err(_) => return self.dissolve(record),
         };
         let known = self.colors.entry(entry);
         known.is_home = false;
@@ -288,7 +283,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         if let Some(offers) = &mut self.offers {
             offers.waiting.add(record.cell.len(), record.cell.queued_ns);
         }
-        self.unpack(entry, *record);
+        self.unpack(entry, record);
         let (_, cell, known) = self.colors.cell_of(entry);
         self.fresh.extend(ready(cell, known));
     }

@@ -198,6 +198,11 @@ impl<E> Cell<E> {
         }
     }
 
+    /// Timers beside `timer`.
+    pub(crate) fn timers(&self) -> &[ArmedTimer] {
+        self.more.as_ref().map_or(&[], |more| &more.timers)
+    }
+
     /// Takes the timers beside `timer`.
     pub(crate) fn take_timers(&mut self) -> Vec<ArmedTimer> {
         self.has_more_timers = false;

@@ -196,10 +196,11 @@ impl Rings {
     /// Moves the first `n` colors of `group`, the most urgent ones first, to the end of `to`.
     #[inline(always)]
     pub(crate) fn pop_into(&mut self, group: usize, n: usize, to: &mut Vec<Ready>) {
-        if n > 1 {
-            return self.pop_several(group, n, to);
+        if n == 1 {
+            to.extend(self.pop_front(group));
+        } else {
+            self.pop_several(group, n, to);
         }
-        to.extend(self.pop_front(group));
     }
 
     fn pop_several(&mut self, group: usize, n: usize, to: &mut Vec<Ready>) {

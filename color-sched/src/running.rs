@@ -86,7 +86,7 @@ impl<E: Send, S: Send> Desk<E, S> {
                 self.stats.colors -= 1;
                 Some(state)
             }
-            Next::Unsettled => self.rest(ran.slot, entry),
+            Next::Rests => self.rest(ran.slot, entry),
         }
     }
 
@@ -113,7 +113,10 @@ impl<E: Send, S: Send> Desk<E, S> {
             return None;
         }
         if !is_home {
-            self.send_home(slot, entry);
+            // Its home could not tell when a timer of this core has fired, nor so when nothing waits any more.
+            if !(is_transient && self.has_own_timers(slot)) {
+                self.send_home(slot, entry);
+            }
             return None;
         }
         if has_timers {
@@ -144,7 +147,8 @@ impl<E: Send, S: Send> Desk<E, S> {
         Box::new(Record { color, incarnation, received, is_transient, state, cell })
     }
 
-    /// Undoes [`Self::pack`]: what waits for the color waits here again.
+    /// Undoes [`Self::pack`]: what waits for the color waits here again. Its status is `Queued`, which is for the caller to
+    /// correct if no event waits.
     pub(crate) fn unpack(&mut self, entry: u32, record: Record<E, S>) {
         let (_, cell, known) = self.colors.cell_of(entry);
         let Record { state, cell: mut packed, .. } = record;

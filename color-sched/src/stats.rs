@@ -41,10 +41,10 @@ pub struct CoreStats {
     pub timers: u64,
     /// Handlers that panicked.
     pub panics: u64,
-    /// Times from the post of an event to its run, to a microsecond or so. Of the events of batches that were timed, which
-    /// are one event in 61 at least, and all when there is a trace.
+    /// Times from the post of an event to its run, to a microsecond or so: of the first and each eighth event of a timed
+    /// batch. At least one event in 61 is in a timed batch, and every one is when there is a trace.
     pub queueing: Histogram,
-    /// Times of handlers, as means over each of those batches.
+    /// Times of events, election and all, as means over each of those batches.
     pub running: Histogram,
     /// Events given back because their color had closed or had too many waiting.
     pub abandoned: u64,

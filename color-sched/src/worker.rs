@@ -202,7 +202,7 @@ impl<E: Send, S: Send> Core<E, S> {
         }
         self.receive();
         self.desk.fire_timers();
-        self.settle(program, scheduler);
+        self.hand_over(program, scheduler);
         self.tell_to_stop(program, scheduler);
         if !scheduler.is_empty() {
             self.leave_search();
@@ -350,11 +350,11 @@ impl<E: Send, S: Send> Core<E, S> {
     }
 
     /// Moves what has become ready into the scheduler, and gives what was left behind to the program.
-    pub(crate) fn settle<P>(&mut self, program: &mut P, scheduler: &mut impl Scheduler)
+    pub(crate) fn hand_over<P>(&mut self, program: &mut P, scheduler: &mut impl Scheduler)
     where
         P: Handler<Event = E, State = S>,
     {
-        self.desk.settle(program, scheduler);
+        self.desk.hand_over(program, scheduler);
     }
 
     /// Runs batches until nothing is left, or it is time to poll. True if any ran.
@@ -400,7 +400,7 @@ impl<E: Send, S: Send> Core<E, S> {
             self.desk.stats.misses += 1;
             return false;
         };
-        self.desk.adopt(record);
+        self.desk.adopt(*record);
         self.desk.push_fresh(scheduler);
         let took_ns = hub.clock.now().saturating_sub(start);
         self.desk.steal_cost.observe_alone(took_ns);

@@ -135,7 +135,7 @@ impl Handler for Program {
         AfterPanic::GoOn
     }
 
-    fn state(&mut self, _color: Color) -> Option<()> {
+    fn new_state(&mut self, _color: Color) -> Option<()> {
         Some(())
     }
 

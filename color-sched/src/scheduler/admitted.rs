@@ -75,11 +75,13 @@ impl Admitted {
         if !self.aside.is_empty() || self.allocates.get(stage.index()).is_some_and(|needs| *needs) {
             return None;
         }
-        self.left = self.left.wrapping_add(1);
-        match self.left.is_multiple_of(AGING) {
-            true => None,
-            false => self.groups.pop_front_if(WAITING, |ready| ready.stage == stage),
+        // The turn of the least urgent is `next`'s to give.
+        if self.left.wrapping_add(1).is_multiple_of(AGING) {
+            return None;
         }
+        let popped = self.groups.pop_front_if(WAITING, |ready| ready.stage == stage)?;
+        self.left = self.left.wrapping_add(1);
+        Some(popped)
     }
 
     #[inline]

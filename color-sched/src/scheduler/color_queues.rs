@@ -2,7 +2,8 @@
 //!
 //! The ready colors of a core are its core-queue. The color at its head runs event after event until it has none left or
 //! has run as many as the threshold says; then it goes to the back. So a color waits for at most `threshold` events of
-//! each color before it. A color whose stage is refused is passed over until permits come back.
+//! each color before it. More urgent colors come before others, but every [`AGING`](crate::elect::AGING)th time the first of
+//! the least urgent ones does. A color whose stage is refused is passed over until permits come back.
 
 use super::Scheduler;
 use super::admitted::Admitted;

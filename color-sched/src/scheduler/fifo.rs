@@ -1,6 +1,7 @@
 //! In order of arrival: the baseline.
 //!
-//! The order is that in which colors became ready. A color whose stage is refused is passed over until permits come back,
+//! The order is that in which colors became ready, the more urgent ones first; every [`AGING`](crate::elect::AGING)th color
+//! that leaves is the first of the least urgent. A color whose stage is refused is passed over until permits come back,
 //! and then comes before all others.
 
 use super::Scheduler;

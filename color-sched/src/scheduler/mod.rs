@@ -19,7 +19,7 @@ use crate::event::{Color, Ready, Slot, StageId};
 /// A color waits in a scheduler once, at the stage of its first waiting event. It leaves by being elected, and is pushed
 /// again after its event has run if another one waits.
 pub trait Scheduler {
-    /// A color has become ready. It does not wait here already.
+    /// A color has become ready. It does not wait here already, and no other color waits here under its slot.
     fn push(&mut self, ready: Ready);
 
     /// Elects a stage and moves up to `limit` (at least 1) colors that wait at it into `batch`, which is empty.

@@ -2,7 +2,7 @@
 //!
 //! Electing a stage takes colors from it in order of arrival, each with its next event: a color has at most one event in a
 //! batch. Of the colors of a stage the more urgent ones come first, and then first come first served; in every
-//! [`AGING`]th batch the first of the least urgent ones comes before all. Bounds on waiting: a stage's are those of the
+//! [`AGING`]th batch of a stage the first of its least urgent ones comes before all. Bounds on waiting: a stage's are those of the
 //! [election](crate::elect); a color waits at most for the batches that hold the colors before it, or, if it is less urgent
 //! than others, for [`AGING`] times the batches that hold those before it of its own priority.
 
@@ -20,7 +20,8 @@ const BATCH_LIMIT: usize = 64;
 #[derive(Debug)]
 pub struct StageBatch {
     groups: Rings,
-    batches: u32,
+    /// Batches of each stage.
+    batches: Vec<u32>,
     election: Election,
     infos: Vec<StageInfo>,
     batch_limit: usize,
@@ -52,7 +53,7 @@ impl StageBatch {
         let election = Election::new(known.chain([(1, 1)]).take(groups));
         Self {
             groups: Rings::new(groups),
-            batches: 0,
+            batches: vec![0; groups],
             election,
             infos,
             batch_limit,
@@ -100,8 +101,9 @@ impl Scheduler for StageBatch {
                 self.election.refused(stage);
                 continue;
             }
-            self.batches = self.batches.wrapping_add(1);
-            if self.batches.is_multiple_of(AGING) {
+            let batches = &mut self.batches[stage];
+            *batches = batches.wrapping_add(1);
+            if batches.is_multiple_of(AGING) {
                 batch.extend(self.groups.pop_least(stage));
             }
             self.groups.pop_into(stage, granted - batch.len(), batch);

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use color_sched::{
-    Admission, Clock, Color, Config, ConfigError, Context, Control, Core, CoreId, Driver,
+    Admission, Clock, Color, Config, ConfigError, Context, Control, Core, CoreId, Cost, Driver,
     EventSink, Fifo, Handler, LoadView, MAX_STAGES, Machine, NoSteal, Priority, Ready, Scheduler,
     Slot, StageBatch, StageId, StageInfo, Stealer, Theft, Turn, Wait, Waker,
 };
 
 use crate::program::Program;
+use crate::threads::Greedy;
 
 const WORK: StageId = StageId(0);
 
@@ -404,4 +405,30 @@ fn clock_that_jumps_ahead_or_back_loses_no_timer_and_teaches_no_nonsense() {
     let stats = cores[0].stats();
     assert_eq!(stats.timers, 20);
     assert!(stats.running.max() < 1 << 56);
+}
+
+#[test]
+fn core_that_fails_gives_back_what_it_would_have_sent_on_to_thieves() {
+    let config = Config { steal_cost: Cost::fixed(1), ..Config::new(2, stages()) };
+    let (control, mut cores) = Machine::new(config).unwrap();
+    let mut programs = [0, 1].map(|_| {
+        Program::new(|cx: &mut Context<'_, u64, u64>, _: &mut u64, _| {
+            if cx.core() == CoreId(1) {
+                cx.pin();
+            }
+        })
+    });
+    let mut fifos = [0, 1].map(|_| Fifo::new(&stages()));
+    for color in (0..200).map(|n| Color(2 * n)) {
+        control.open(color, 0).unwrap();
+        control.post(color, WORK, 0).unwrap();
+    }
+    for core in [0, 1, 1, 1].repeat(30) {
+        cores[core].turn(&mut programs[core], &mut fifos[core], &mut Greedy).unwrap();
+    }
+    assert!(cores[1].stats().thefts > 0, "nothing is away");
+    (0..200).for_each(|n| control.post(Color(2 * n), WORK, 7).unwrap());
+    drop(cores.pop());
+    assert!(cores[0].turn(&mut programs[0], &mut fifos[0], &mut Greedy).is_err());
+    assert_eq!(programs[0].abandoned.len(), 200);
 }

@@ -63,6 +63,52 @@ fn color_without_urgency_is_elected_though_urgent_ones_never_end() {
     }
 }
 
+#[test]
+fn batches_of_urgent_colors_do_not_keep_the_others_out() {
+    let mut fifo = Fifo::new(&stages());
+    fifo.push(ready(0, Priority::Low));
+    (1..40).for_each(|slot| fifo.push(ready(slot, Priority::High)));
+    let mut ran = 0;
+    loop {
+        let mut batch = Vec::new();
+        fifo.elect(&mut |_: StageId, wanted: usize| wanted, 100, &mut batch);
+        if batch.iter().any(|ready| ready.slot == Slot(0)) {
+            break;
+        }
+        ran += batch.len();
+        assert!(ran <= 2 * AGING as usize, "{ran} urgent ones, and no end");
+        batch.into_iter().for_each(|ready| fifo.push(ready));
+    }
+}
+
+#[test]
+fn less_urgent_color_waits_for_64_batches_of_its_stage_however_stages_alternate() {
+    for (stages, idle) in [(1u16, 0), (2, 0), (2, 1), (3, 1), (4, 33)] {
+        let infos: Vec<_> = (0..stages).map(|n| StageInfo::new(n.to_string())).collect();
+        let mut scheduler = StageBatch::new(&infos);
+        let all = &mut |_: StageId, wanted: usize| wanted;
+        (0..idle).for_each(|_| assert_eq!(scheduler.elect(all, 4, &mut Vec::new()), None));
+        for stage in 0..stages {
+            for n in 0..9 {
+                let priority = if n == 0 { Priority::Low } else { Priority::High };
+                let slot = u32::from(stage) * 9 + n;
+                scheduler.push(Ready { stage: StageId(stage), ..ready(slot, priority) });
+            }
+        }
+        let mut waited = vec![0; stages.into()];
+        for _ in 0..20_000 {
+            let mut batch = Vec::new();
+            let stage = scheduler.elect(all, 4, &mut batch).unwrap();
+            waited[stage.index()] += 1;
+            if batch.iter().any(|ready| ready.priority == Priority::Low) {
+                waited[stage.index()] = 0;
+            }
+            assert!(waited[stage.index()] <= AGING, "{stages} stages, {idle} idle elections");
+            batch.into_iter().for_each(|ready| scheduler.push(ready));
+        }
+    }
+}
+
 type Order = std::sync::Arc<std::sync::Mutex<Vec<u64>>>;
 
 /// A core whose program notes the events that it runs.

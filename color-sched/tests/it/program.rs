@@ -58,7 +58,7 @@ impl<E: Send, S: Send> Handler for Program<E, S> {
         (self.run)(cx, state, event);
     }
 
-    fn state(&mut self, color: Color) -> Option<S> {
+    fn new_state(&mut self, color: Color) -> Option<S> {
         self.states.as_mut()?(color)
     }
 

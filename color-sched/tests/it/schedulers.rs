@@ -169,6 +169,19 @@ fn stage_batch_takes_what_admission_grants_in_order_of_arrival() {
 }
 
 #[test]
+fn batch_is_never_larger_than_what_was_granted() {
+    for grant in 1..4 {
+        let mut scheduler = StageBatch::new(&stages());
+        (0..40).for_each(|color| scheduler.push(ready(color, 0)));
+        for batch in 0..200 {
+            let (_, ran) = elect_with(&mut scheduler, &mut |_: StageId, _: usize| grant);
+            assert_eq!(ran.len(), grant, "batch {batch}");
+            ran.into_iter().for_each(|color| scheduler.push(ready(color, 0)));
+        }
+    }
+}
+
+#[test]
 fn stage_that_does_not_allocate_needs_no_admission() {
     let mut scheduler = StageBatch::new(&stages());
     scheduler.push(ready(1, 1));

@@ -230,7 +230,7 @@ impl Handler for Program {
         self.act(cx, *state);
     }
 
-    fn state(&mut self, color: Color) -> Option<u64> {
+    fn new_state(&mut self, color: Color) -> Option<u64> {
         let mut world = self.world();
         (!world.dice.one_in(20)).then(|| world.open(color.0))
     }

@@ -1,12 +1,13 @@
 //! Colors that open with their first event: when do they close, and who hears of it?
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use color_sched::{
-    AfterPanic, Color, Config, Context, Core, Cost, Fifo, Handler, Machine, NoSteal, StageBatch,
-    StageId, StageInfo, Turn,
+    AfterPanic, Clock, Color, Config, Context, Core, CoreId, Cost, Fifo, Handler, Machine, NoSteal,
+    StageBatch, StageId, StageInfo, Turn,
 };
 
 use crate::program::Program;
@@ -133,6 +134,34 @@ fn stolen_transient_colors_run_every_event_once_and_close_once_for_each_state() 
     let closed: usize = ended.iter().map(|program| program.closed.len()).sum();
     assert!(closed as u64 >= COLORS, "{closed} closed");
     assert!(ended.iter().all(|program| program.abandoned.is_empty()));
+}
+
+#[test]
+fn stolen_color_that_armed_a_timer_closes_when_the_timer_has_fired() {
+    let clock = Arc::new(AtomicU64::new(1));
+    let config = Config {
+        steal_cost: Cost::fixed(1),
+        clock: Clock::Manual(Arc::clone(&clock)),
+        ..config(2)
+    };
+    let (control, mut cores) = Machine::new(config).unwrap();
+    let mut programs = [0, 1].map(|_| {
+        program(|cx, _, event| {
+            if event == 0 && cx.core() == CoreId(1) {
+                cx.arm(cx.now() + 5_000_000, WORK, 1);
+            }
+        })
+    });
+    let mut fifos = [0, 1].map(|_| Fifo::new(&[]));
+    (0..200).for_each(|n| control.post(Color(4 * n), WORK, 0).unwrap());
+    for turn in 0..2_000 {
+        clock.fetch_add(if turn < 300 { 1 } else { 10_000_000 }, Ordering::Relaxed);
+        for core in [0, 1, 1, 1] {
+            cores[core].turn(&mut programs[core], &mut fifos[core], &mut Greedy).unwrap();
+        }
+    }
+    assert!(cores[1].stats().timers > 0, "nothing was stolen");
+    assert_eq!(cores[0].stats().colors, 0);
 }
 
 /// Panics on demand, and says what is to become of the color.

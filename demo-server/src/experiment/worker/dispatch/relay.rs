@@ -70,7 +70,7 @@ impl Handler for Relay {
         assert!(posted.is_ok(), "the color is open");
     }
 
-    fn state(&mut self, _: Color) -> Option<u64> {
+    fn new_state(&mut self, _: Color) -> Option<u64> {
         Some(0)
     }
 }

@@ -9,7 +9,7 @@ use crate::scheduler::Scheduler;
 impl<E: Send, S: Send> Desk<E, S> {
     /// Moves what has become ready into the scheduler, and gives what was left behind to the program.
     #[inline]
-    pub(crate) fn settle<P>(&mut self, program: &mut P, scheduler: &mut impl Scheduler)
+    pub(crate) fn hand_over<P>(&mut self, program: &mut P, scheduler: &mut impl Scheduler)
     where
         P: Handler<Event = E, State = S>,
     {
