@@ -36,6 +36,8 @@ impl<E: Send, S: Send> Desk<E, S> {
                 true => wheel.is_armed(timer.key),
                 false => due.saturating_add(SURELY_FIRED_NS) > now,
             });
+            // Looked through again only after as many more.
+            timers.reserve(timers.len());
         }
         timers.push((timer, at));
         timer
@@ -74,11 +76,12 @@ impl<E: Send, S: Send> Desk<E, S> {
     /// Cancels a timer of the running color.
     pub(crate) fn cancel(&mut self, slot: Slot, timer: TimerId) -> Option<E> {
         let cell = self.colors.cell(slot);
-        if timer.core == self.id && cell.timer == Some(timer.key) {
-            cell.timer = None;
-        } else {
+        if timer.core != self.id {
             cell.forget_timer(timer);
+        } else if cell.timer == Some(timer.key) {
+            cell.timer = None;
         }
+        // Another name of a timer of this core stays until it is found to be dead: a search for it would cost more.
         self.cancel_anywhere(timer).map(|armed| armed.event)
     }
 

@@ -61,6 +61,7 @@ impl<E: Send, S: Send> EventSink<E, S> for Local<'_, E, S> {
 
     #[inline]
     fn post(&mut self, color: Color, target: impl Into<Target>, event: E) -> Result<(), E> {
+        self.desk.refresh_now();
         self.desk.post(self.origin, color, target.into(), event)
     }
 

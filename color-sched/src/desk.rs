@@ -66,6 +66,8 @@ pub(crate) struct Desk<E, S> {
     pub(crate) is_sealed: bool,
     /// The time of the last stamp.
     pub(crate) now: Nanos,
+    /// The driver may have waited since.
+    pub(crate) is_stale: bool,
     pub(crate) stats: CoreStats,
 }
 
@@ -93,6 +95,7 @@ impl<E: Send, S: Send> Desk<E, S> {
             is_stopping: false,
             is_sealed: false,
             now: 0,
+            is_stale: false,
             stats: CoreStats::default(),
         }
     }
@@ -316,6 +319,15 @@ impl<E: Send, S: Send> Desk<E, S> {
             offers.waiting.add(1, cost_ns);
         }
         Ok(())
+    }
+
+    /// Looks at the clock, if the driver may have waited since the last time.
+    #[inline]
+    pub(crate) fn refresh_now(&mut self) {
+        if self.is_stale {
+            self.is_stale = false;
+            self.now = self.hub.clock.now().max(self.now);
+        }
     }
 
     /// An event for a color that is settling.

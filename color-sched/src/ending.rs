@@ -26,7 +26,7 @@ impl<E: Send, S: Send> Core<E, S> {
         if !self.desk.is_stopping {
             return false;
         }
-        if !self.is_counted && self.desk.colors.len() == 0 && self.has_no_mail() {
+        if !self.is_counted && self.desk.colors.len() == 0 {
             self.is_counted = true;
             self.desk.hub.count_done();
         }
@@ -46,7 +46,7 @@ impl<E: Send, S: Send> Core<E, S> {
             || (self.desk.is_sealed && hub.is_sealed())
     }
 
-    /// The end: what is still in the inbox met closed colors.
+    /// The end: what is still in the inbox met closed colors. From outside no more comes, as all cores are sealed.
     pub(crate) fn end<P>(&mut self, program: &mut P, scheduler: &mut impl Scheduler) -> Turn
     where
         P: Handler<Event = E, State = S>,

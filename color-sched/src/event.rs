@@ -81,6 +81,9 @@ impl StageId {
 
 /// How urgent an event is next to others of its core: loosely kept, as in Libasync-smp (Mely §2.1). A color is as urgent
 /// as the most urgent of its waiting events, and its events keep their order.
+///
+/// [`StageBatch`](crate::StageBatch) orders the colors of a stage by it; which stage runs is up to the election. The other
+/// schedulers order all colors by it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Priority {
     /// After the others; how long at most is said by each scheduler.

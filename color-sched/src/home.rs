@@ -16,7 +16,7 @@
 //! few, and warm because the last one freed is the next one used.
 
 use crate::event::{Color, CoreId, Priority, Slot, StageId};
-use crate::index::{Index, hash};
+use crate::index::Index;
 use crate::record::{Cell, Queued, Record, Status};
 
 /// No cell, or no entry.
@@ -150,7 +150,7 @@ impl<E, S> Colors<E, S> {
 
     #[inline(always)]
     pub(crate) fn find(&self, color: Color) -> Option<u32> {
-        self.index.find(hash(color), |entry| self.entries[entry as usize].color == color)
+        self.index.find(color, |entry| self.entries[entry as usize].color == color)
     }
 
     #[inline]
@@ -282,7 +282,7 @@ impl<E, S> Colors<E, S> {
             at = self.entries.len() as u32;
             self.entries.push(new);
         }
-        self.index.insert(hash(color), at, |entry| hash(self.entries[entry as usize].color));
+        self.index.insert(color, at, |entry| self.entries[entry as usize].color);
         at
     }
 
@@ -290,8 +290,8 @@ impl<E, S> Colors<E, S> {
     #[inline]
     pub(crate) fn remove(&mut self, entry: u32) -> Place<E, S> {
         let entries = &self.entries;
-        let hash_of = |entry: u32| hash(entries[entry as usize].color);
-        self.index.remove(hash_of(entry), entry, hash_of);
+        let color_of = |entry: u32| entries[entry as usize].color;
+        self.index.remove(color_of(entry), entry, color_of);
         let known = &mut self.entries[entry as usize];
         let free = std::mem::replace(&mut self.free_entry, entry);
         std::mem::replace(&mut known.place, Place::Vacant(free))

@@ -47,7 +47,7 @@ impl Spin {
         if searchers.count() >= desk.hub.cores().div_ceil(2) {
             return false;
         }
-        self.until = Some(now + self.budget_ns);
+        self.until = Some(now.saturating_add(self.budget_ns));
         desk.hub.station(desk.id).parker.search();
         true
     }

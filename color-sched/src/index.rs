@@ -2,8 +2,8 @@
 //!
 //! A place of the table holds an entry and the low half of its color's hash. The highest bits say where the search begins, and it goes on
 //! place by place to the first empty one (linear probing, Knuth vol. 3, §6.4, algorithm L; removal without tombstones,
-//! algorithm R). The hash is the color times the golden ratio (ibid.), which spreads any arithmetic progression, such as the
-//! colors of one home, almost without collisions. At most half of the places are in use, so that for colors without order a
+//! algorithm R). The hash is the color times the golden ratio (ibid.), which spreads colors that follow each other, such as those
+//! of one home, almost without collisions. Colors that a factor does not spread are given another one. At most half of the places are in use, so that for colors without order a
 //! search looks at 1.5 of them on average, and at 2.5 if it finds nothing. A place is 8 bytes: one or two cache lines a search,
 //! whatever the number of colors.
 
@@ -12,12 +12,14 @@ use crate::event::Color;
 /// Places of a table, at least.
 const LEAST: usize = 16;
 
-/// The hash of a color. Programs choose their colors: this is no defence against colors that were chosen to collide, nor
-/// against colors that strangers choose.
-#[inline(always)]
-pub(crate) fn hash(color: Color) -> u64 {
-    color.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
+/// The golden ratio of 2⁶⁴, and where the next factor comes from.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+const NEXT: u64 = 0xd134_2543_de82_ef95;
+/// Places looked at for a free one before the factor is taken for a bad one. At half load, colors without order do not get
+/// there.
+const FAR: usize = 64;
+/// Factors tried for a table of one size: this is no defence against colors that were chosen to collide.
+const FACTORS: u32 = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
@@ -33,12 +35,22 @@ pub(crate) struct Index {
     places: Vec<Place>,
     /// 64 less the number of bits of a place's number.
     shift: u32,
+    /// Odd, so that no two colors have the same hash.
+    factor: u64,
+    /// Factors that may still be tried at this size.
+    factors: u32,
     len: usize,
 }
 
 impl Index {
     pub(crate) fn new() -> Self {
-        Self { places: vec![EMPTY; LEAST], shift: u64::BITS - LEAST.ilog2(), len: 0 }
+        let shift = u64::BITS - LEAST.ilog2();
+        Self { places: vec![EMPTY; LEAST], shift, factor: GOLDEN, factors: FACTORS, len: 0 }
+    }
+
+    #[inline(always)]
+    fn hash(&self, color: Color) -> u64 {
+        color.0.wrapping_mul(self.factor)
     }
 
     #[inline(always)]
@@ -56,9 +68,10 @@ impl Index {
         self.places.iter().filter(|place| place.entry != EMPTY.entry).map(|place| place.entry)
     }
 
-    /// The entry of the color with this hash, for which `is_it` says that it is.
+    /// The entry of `color`, of which `is_it` says that it is.
     #[inline(always)]
-    pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+    pub(crate) fn find(&self, color: Color, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let hash = self.hash(color);
         let mask = self.places.len() - 1;
         let mut at = self.begin(hash);
         loop {
@@ -73,42 +86,52 @@ impl Index {
         }
     }
 
-    /// Adds an entry that is not in the table; `hash_of` tells the hash of any other.
+    /// Adds the entry of a color that is not in the table; `color_of` tells the color of any other entry.
     #[inline]
-    pub(crate) fn insert(&mut self, hash: u64, entry: u32, hash_of: impl Fn(u32) -> u64) {
+    pub(crate) fn insert(&mut self, color: Color, entry: u32, color_of: impl Fn(u32) -> Color) {
         if (self.len + 1) * 2 > self.places.len() {
-            self.grow(hash_of);
+            self.factors = FACTORS;
+            self.rebuild(self.places.len() * 2, &color_of);
         }
-        self.put(hash, entry);
         self.len += 1;
+        if self.put(color, entry) > FAR && self.factors > 0 {
+            self.factors -= 1;
+            self.factor = self.factor.wrapping_mul(NEXT);
+            self.rebuild(self.places.len(), &|other| {
+                if other == entry { color } else { color_of(other) }
+            });
+        }
     }
 
+    /// Puts an entry in its place, and tells how many were looked at.
     #[inline]
-    fn put(&mut self, hash: u64, entry: u32) {
+    fn put(&mut self, color: Color, entry: u32) -> usize {
+        let hash = self.hash(color);
         let mask = self.places.len() - 1;
-        let mut at = self.begin(hash);
-        while self.places[at].entry != EMPTY.entry {
-            at = (at + 1) & mask;
+        let begin = self.begin(hash);
+        let mut at = begin;
+        while self.places[at & mask].entry != EMPTY.entry {
+            at += 1;
         }
-        self.places[at] = Place { tag: hash as u32, entry };
+        self.places[at & mask] = Place { tag: hash as u32, entry };
+        at - begin
     }
 
     #[cold]
-    fn grow(&mut self, hash_of: impl Fn(u32) -> u64) {
-        let places = vec![EMPTY; self.places.len() * 2];
-        self.shift -= 1;
-        for place in std::mem::replace(&mut self.places, places) {
+    fn rebuild(&mut self, len: usize, color_of: &dyn Fn(u32) -> Color) {
+        self.shift = u64::BITS - len.ilog2();
+        for place in std::mem::replace(&mut self.places, vec![EMPTY; len]) {
             if place.entry != EMPTY.entry {
-                self.put(hash_of(place.entry), place.entry);
+                self.put(color_of(place.entry), place.entry);
             }
         }
     }
 
-    /// Removes an entry; `hash_of` tells the hash of any other.
+    /// Removes the entry of a color; `color_of` tells the color of any other.
     #[inline]
-    pub(crate) fn remove(&mut self, hash: u64, entry: u32, hash_of: impl Fn(u32) -> u64) {
+    pub(crate) fn remove(&mut self, color: Color, entry: u32, color_of: impl Fn(u32) -> Color) {
         let mask = self.places.len() - 1;
-        let mut hole = self.begin(hash);
+        let mut hole = self.begin(self.hash(color));
         while self.places[hole].entry != entry {
             if self.places[hole].entry == EMPTY.entry {
                 return;
@@ -124,7 +147,7 @@ impl Index {
             if place.entry == EMPTY.entry {
                 break;
             }
-            let begins = self.begin(hash_of(place.entry));
+            let begins = self.begin(self.hash(color_of(place.entry)));
             if at.wrapping_sub(begins) & mask >= at.wrapping_sub(hole) & mask {
                 self.places[hole] = place;
                 hole = at;
@@ -144,25 +167,25 @@ mod tests {
         #[test]
         fn index_agrees_with_a_hash_map(
             steps in prop::collection::vec((0u64..40, any::<bool>()), 1..400),
-            spread in prop_oneof![Just(1u64), Just(1 << 32), Just(0x9e37_79b9)],
-            bits in 1u32..64,
+            spread in prop_oneof![Just(1u64), Just(1 << 32), Just(GOLDEN), Just(832_040)],
+            factor in prop_oneof![Just(GOLDEN), Just(1), Just(u64::MAX)],
         ) {
-            // Few bits of the hash, so that searches are long and cross the end of the table.
-            let hash_of = |color: u64| !(hash(Color(color * spread)) >> bits);
-            let mut index = Index::new();
+            // Factors that spread badly: long searches, and such as cross the end of the table.
+            let color_of = |entry: u32| Color(u64::from(entry).wrapping_sub(1_000).wrapping_mul(spread));
+            let mut index = Index { factor, factors: 1, ..Index::new() };
             let mut oracle = HashMap::new();
-            for (color, is_added) in steps {
-                let entry = color as u32 + 1_000;
-                let hash_of_entry = |entry: u32| hash_of(u64::from(entry) - 1_000);
-                if is_added && oracle.insert(color, entry).is_none() {
-                    index.insert(hash_of(color), entry, hash_of_entry);
-                } else if !is_added && oracle.remove(&color).is_some() {
-                    index.remove(hash_of(color), entry, hash_of_entry);
+            for (number, is_added) in steps {
+                let entry = number as u32 + 1_000;
+                if is_added && oracle.insert(number, entry).is_none() {
+                    index.insert(color_of(entry), entry, color_of);
+                } else if !is_added && oracle.remove(&number).is_some() {
+                    index.remove(color_of(entry), entry, color_of);
                 }
                 prop_assert_eq!(index.len(), oracle.len());
-                for color in 0..40 {
-                    let found = index.find(hash_of(color), |found| found == color as u32 + 1_000);
-                    prop_assert_eq!(found, oracle.get(&color).copied());
+                for number in 0..40 {
+                    let entry = number as u32 + 1_000;
+                    let found = index.find(color_of(entry), |found| found == entry);
+                    prop_assert_eq!(found, oracle.get(&number).copied());
                 }
                 let mut all: Vec<_> = index.iter().collect();
                 all.sort_unstable();
@@ -170,6 +193,23 @@ mod tests {
                 expected.sort_unstable();
                 prop_assert_eq!(all, expected);
             }
+        }
+    }
+
+    #[test]
+    fn colors_that_the_golden_ratio_does_not_spread_are_spread_by_another_factor() {
+        // Fibonacci numbers, whose multiples the golden ratio puts side by side.
+        for stride in [1u64, 64, 832_040, 102_334_155, 1_836_311_903] {
+            let color_of = |entry: u32| Color(u64::from(entry).wrapping_mul(stride));
+            let mut index = Index::new();
+            (0..20_000).for_each(|entry| index.insert(color_of(entry), entry, color_of));
+            let longest = (0..20_000).map(|entry| {
+                let mask = index.places.len() - 1;
+                let begin = index.begin(index.hash(color_of(entry)));
+                let at = (begin..).find(|at| index.places[at & mask].entry == entry);
+                at.map_or(usize::MAX, |at| at - begin)
+            });
+            assert!(longest.max() <= Some(2 * FAR), "stride {stride}");
         }
     }
 }

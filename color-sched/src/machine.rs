@@ -34,7 +34,8 @@ pub struct StageInfo {
     pub cost: Cost,
     /// How many times dearer an event is away from the core that ran the color last (Mely §3.3). At least 1.
     pub penalty: u32,
-    /// What its events have that are posted without a priority.
+    /// What its events have that are posted without a priority. Under [`StageBatch`](crate::StageBatch), where priorities
+    /// count inside of a stage, it matters only beside events that are given one.
     pub priority: Priority,
 }
 
@@ -187,6 +188,9 @@ impl Machine {
         if config.poll_events == 0 {
             return Err(ConfigError::Zero("poll_events"));
         }
+        if config.poll_ns == 0 {
+            return Err(ConfigError::Zero("poll_ns"));
+        }
         if config.queue_limit == 0 {
             return Err(ConfigError::Zero("queue_limit"));
         }
@@ -211,8 +215,8 @@ impl<E, S> Clone for Control<E, S> {
 }
 
 impl<E: Send, S: Send> Control<E, S> {
-    /// Tells every core to come to an end: see [`Handler::stopping`](crate::Handler::stopping). No color can be opened from
-    /// then on.
+    /// Tells every core to come to an end: see [`Handler::stopping`](crate::Handler::stopping). From then on no color can be
+    /// opened, and none is stolen; posts to open colors are still taken.
     pub fn stop(&self) {
         self.hub.stop();
     }
@@ -269,6 +273,9 @@ impl<E: Send, S: Send> Control<E, S> {
     }
 
     fn send(&self, color: Color, message: Message<E, S>) -> Result<(), Message<E, S>> {
+        if self.hub.is_sealed() {
+            return Err(message);
+        }
         let home = color.home(self.hub.cores());
         match self.hub.send(home, Parcel::One(message)) {
             Ok(()) => {

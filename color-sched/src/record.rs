@@ -88,7 +88,7 @@ pub(crate) struct Cell<E> {
     len: u32,
     /// The color's entry.
     pub(crate) entry: u32,
-    pub(crate) pins: u16,
+    pub(crate) pins: u32,
     /// Timers beside `timer` are named in `more`.
     has_more_timers: bool,
     pub(crate) status: Status,

@@ -58,6 +58,19 @@ impl Ring {
         self.mask = (len - 1) as u32;
     }
 
+    /// Gives up empty places at both ends, so that those in between are at most as many as have been pushed since the first
+    /// color that is still there.
+    fn trim(&mut self) {
+        while self.len() > 0 && self.place(self.tail.wrapping_sub(1)).slot == GONE {
+            self.tail = self.tail.wrapping_sub(1);
+            self.gone -= 1;
+        }
+        while self.len() > 0 && self.place(self.head).slot == GONE {
+            self.head = self.head.wrapping_add(1);
+            self.gone -= 1;
+        }
+    }
+
     /// Removes the first color, if a color is in the first place.
     #[inline(always)]
     fn pop(&mut self) -> Option<Ready> {
@@ -297,6 +310,10 @@ impl Rings {
         let ring = &mut known.rings[rank];
         ring.gone += 1;
         let ready = std::mem::replace(ring.place(number), NOBODY);
+        ring.trim();
+        if ring.head == ring.tail {
+            known.ranks &= !(1 << rank);
+        }
         self.len -= 1;
         Some(ready)
     }

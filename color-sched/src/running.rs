@@ -239,5 +239,7 @@ impl<E: Send, S: Send> Desk<E, S> {
             offers.waiting = Waiting::default();
         }
         self.stats.colors = 0;
+        let armed = self.wheel.drain();
+        self.lost.extend(armed.map(|armed| (armed.color, armed.target.stage, armed.event)));
     }
 }

@@ -101,6 +101,12 @@ impl<T> Wheel<T> {
             .is_some_and(|entry| entry.generation == key.generation && entry.value.is_some())
     }
 
+    /// Takes all timers that have not fired, in no order.
+    pub fn drain(&mut self) -> impl Iterator<Item = T> {
+        let all = std::mem::take(self);
+        all.entries.into_iter().filter_map(|entry| entry.value)
+    }
+
     /// When a timer that is still to fire is due, rounded up to a tick.
     #[must_use]
     pub fn due(&self, key: TimerKey) -> Option<Nanos> {

@@ -176,7 +176,10 @@ impl<E: Send, S: Send> Core<E, S> {
     where
         P: Driver<Event = E, State = S>,
     {
-        program.poll(&mut Local::new(&mut self.desk, Origin::Driver), wait)
+        self.desk.is_stale = wait != Wait::No;
+        let polled = program.poll(&mut Local::new(&mut self.desk, Origin::Driver), wait);
+        self.desk.is_stale = false;
+        polled
     }
 
     /// The part of a turn after the poll: everything runs here.
@@ -233,10 +236,12 @@ impl<E: Send, S: Send> Core<E, S> {
         self.is_started = true;
         self.desk.hub.set_waker(self.desk.id, program.waker());
         self.desk.now = self.desk.hub.clock.now();
-        self.publish_at = self.desk.now + TURN_NS;
+        self.publish_at = self.desk.now.saturating_add(TURN_NS);
         if stealer.steals() && self.desk.hub.cores() > 1 {
             self.desk.offers = Some(Offers::new());
         }
+        // What was opened before the first poll is open for it.
+        self.receive();
     }
 
     /// Nothing can run before something happens.
@@ -324,7 +329,13 @@ impl<E: Send, S: Send> Core<E, S> {
     fn receive(&mut self) {
         let is_last_call = self.desk.hub.is_stopping() && !self.desk.is_stopping;
         let mut left = if is_last_call { usize::MAX } else { MESSAGES_A_TURN };
+        // What is sent from now on is for the next turn.
+        let mut parcels = self.inbox.len();
         while left > 0 {
+            if self.arrived.len() == 0 {
+                let Some(others) = parcels.checked_sub(1) else { return };
+                parcels = others;
+            }
             let Some(message) = self.next_message() else { return };
             self.desk.deliver(message);
             left -= 1;

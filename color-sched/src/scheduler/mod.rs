@@ -24,7 +24,8 @@ pub trait Scheduler {
 
     /// Elects a stage and moves up to `limit` (at least 1) colors that wait at it into `batch`, which is empty.
     ///
-    /// For a stage that allocates, as many as `admission` grants, and it is asked at most once about the stage that
+    /// For a stage that allocates (a scheduler keeps the [`StageInfo`](crate::StageInfo)s it was made with, or asks about
+    /// all), as many as `admission` grants, and it is asked at most once about the stage that
     /// is returned. `None` with an empty batch: nothing waits, or all that waits was refused.
     fn elect(
         &mut self,

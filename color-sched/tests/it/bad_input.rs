@@ -93,7 +93,10 @@ fn color_that_keeps_itself_busy_starves_neither_the_driver_nor_another_color() {
                 count.fetch_add(1, Ordering::Relaxed);
             }
         });
-        let (control, mut cores) = machine(1);
+        // A clock that stands still, so that a turn ends after its number of events, not of microseconds.
+        let clock = Clock::Manual(Arc::default());
+        let config = Config { clock, ..Config::new(1, stages()) };
+        let (control, mut cores) = Machine::new(config).unwrap();
         control.open(Color(0), 0).unwrap();
         control.open(Color(1), 0).unwrap();
         control.post(Color(0), WORK, 0).unwrap();
@@ -431,4 +434,163 @@ fn core_that_fails_gives_back_what_it_would_have_sent_on_to_thieves() {
     drop(cores.pop());
     assert!(cores[0].turn(&mut programs[0], &mut fifos[0], &mut Greedy).is_err());
     assert_eq!(programs[0].abandoned.len(), 200);
+}
+
+#[test]
+fn machine_ends_while_other_threads_post_without_pause() {
+    let (control, mut cores) = machine(1);
+    control.open(Color(0), 0).unwrap();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let start = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) && start.elapsed().as_secs() < 20 {
+                    let _ = control.post(Color(0), WORK, 1);
+                }
+            });
+        }
+        let mut program = Program::new(|cx: &mut Context<'_, u64, u64>, _: &mut u64, _| {
+            if cx.is_stopping() {
+                cx.close();
+            }
+        });
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        control.stop();
+        let ended = cores.remove(0).run(&mut program, Fifo::new(&stages()), &mut NoSteal);
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(ended.unwrap().colors, 0);
+    });
+    assert!(start.elapsed().as_secs() < 20, "it ended when the others did");
+    assert_eq!(control.post(Color(0), WORK, 1), Err(1));
+}
+
+#[test]
+fn core_that_fails_gives_back_timers_of_colors_that_are_away() {
+    let config = Config { steal_cost: Cost::fixed(1), ..Config::new(2, stages()) };
+    let (control, mut cores) = Machine::new(config).unwrap();
+    let armed = Arc::new(AtomicU64::new(0));
+    let mut programs = [0, 1].map(|_| {
+        let armed = Arc::clone(&armed);
+        Program::new(move |cx: &mut Context<'_, u64, u64>, _: &mut u64, event| match event {
+            0 => {
+                armed.fetch_add(u64::from(cx.core() == CoreId(0)), Ordering::Relaxed);
+                cx.arm(cx.now() + 3_600_000_000_000, WORK, 55);
+                cx.next(WORK, 1).unwrap();
+            }
+            _ if cx.core() == CoreId(1) => cx.pin(),
+            _ => cx.next(WORK, 1).unwrap(),
+        })
+    });
+    let mut fifos = [0, 1].map(|_| Fifo::new(&stages()));
+    for color in (0..20).map(|n| Color(2 * n)) {
+        control.open(color, 0).unwrap();
+        control.post(color, WORK, 0).unwrap();
+    }
+    for core in [0, 1, 1].repeat(200) {
+        cores[core].turn(&mut programs[core], &mut fifos[core], &mut Greedy).unwrap();
+    }
+    assert!(cores[1].stats().thefts > 0, "nothing is away");
+    drop(cores.pop());
+    assert!(cores[0].turn(&mut programs[0], &mut fifos[0], &mut Greedy).is_err());
+    let timers = programs[0].abandoned.iter().filter(|(_, _, event)| *event == 55);
+    assert_eq!(timers.count() as u64, armed.load(Ordering::Relaxed));
+}
+
+#[test]
+fn colors_that_open_and_close_over_and_over_use_what_the_last_ones_left() {
+    let config = Config { transient_colors: true, ..Config::new(1, stages()) };
+    let (control, mut cores) = Machine::new(config).unwrap();
+    let slots = Arc::new(std::sync::Mutex::new(HighestSlot::default()));
+    let mut scheduler = Noting { inner: Fifo::new(&stages()), slots: Arc::clone(&slots) };
+    let mut program = Program::new(|_: &mut Context<'_, u64, u64>, _: &mut u64, _| {});
+    program.states = Some(Box::new(|_| Some(0)));
+    for round in 0..100 {
+        for n in 0..10 {
+            control.post(Color(round * 10 + n), WORK, 0).unwrap();
+        }
+        cores[0].turn(&mut program, &mut scheduler, &mut NoSteal).unwrap();
+    }
+    assert_eq!(cores[0].stats().events, 1_000);
+    assert!(slots.lock().unwrap().0 < 20, "a slot for each color that ever was");
+}
+
+/// The highest slot that a scheduler was told of.
+#[derive(Default)]
+struct HighestSlot(u32);
+
+/// Notes the slots of a scheduler's colors.
+struct Noting {
+    inner: Fifo,
+    slots: Arc<std::sync::Mutex<HighestSlot>>,
+}
+
+impl Scheduler for Noting {
+    fn push(&mut self, ready: Ready) {
+        let mut highest = self.slots.lock().unwrap();
+        highest.0 = highest.0.max(ready.slot.0);
+        self.inner.push(ready);
+    }
+
+    fn elect(
+        &mut self,
+        admission: &mut dyn Admission,
+        limit: usize,
+        batch: &mut Vec<Ready>,
+    ) -> Option<StageId> {
+        self.inner.elect(admission, limit, batch)
+    }
+
+    fn take_color(&mut self, color: Color, slot: Slot) -> Option<Ready> {
+        self.inner.take_color(color, slot)
+    }
+
+    fn len(&self) -> usize {
+        self.inner.len()
+    }
+}
+
+#[test]
+fn lone_color_of_a_stage_that_allocates_is_admitted_event_by_event() {
+    let stages = vec![StageInfo::new("work").allocates()];
+    let (control, mut cores) = Machine::new(Config::new(1, stages.clone())).unwrap();
+    let granted = Arc::new(AtomicU64::new(0));
+    let grants = Arc::clone(&granted);
+    let mut program = Program::new(|cx: &mut Context<'_, u64, u64>, ran: &mut u64, n| {
+        *ran += 1;
+        if n < 50 { cx.next(WORK, n + 1).unwrap() } else { cx.close() }
+    });
+    program.grants = Box::new(move |_, wanted| {
+        grants.fetch_add(wanted as u64, Ordering::Relaxed);
+        wanted
+    });
+    control.open(Color(0), 0).unwrap();
+    control.post(Color(0), WORK, 0).unwrap();
+    let mut scheduler = StageBatch::new(&stages);
+    while program.closed.is_empty() {
+        cores[0].turn(&mut program, &mut scheduler, &mut NoSteal).unwrap();
+    }
+    assert_eq!(program.closed, [(Color(0), 51)]);
+    assert_eq!(granted.load(Ordering::Relaxed), 51);
+}
+
+#[test]
+fn color_with_many_timers_arms_and_cancels_each_at_no_more_than_a_few() {
+    const TIMERS: u64 = 20_000;
+    let (control, mut cores) = machine(1);
+    let mut program = Program::new(|cx: &mut Context<'_, u64, u64>, _: &mut u64, _| {
+        let start = std::time::Instant::now();
+        let at = cx.now() + 3_600_000_000_000;
+        let timers: Vec<_> = (0..TIMERS).map(|n| cx.arm(at + n, WORK, n)).collect();
+        for (n, timer) in timers.into_iter().enumerate() {
+            assert_eq!(cx.cancel(timer), Some(n as u64));
+        }
+        // Looking through all of them for each would take minutes.
+        assert!(start.elapsed() < std::time::Duration::from_secs(5));
+        cx.close();
+    });
+    control.open(Color(0), 0).unwrap();
+    control.post(Color(0), WORK, 0).unwrap();
+    turns(&mut cores[0], &mut program, 1);
+    assert_eq!((program.closed.len(), program.abandoned.len()), (1, 0));
 }
