@@ -594,3 +594,39 @@ fn color_with_many_timers_arms_and_cancels_each_at_no_more_than_a_few() {
     turns(&mut cores[0], &mut program, 1);
     assert_eq!((program.closed.len(), program.abandoned.len()), (1, 0));
 }
+
+#[test]
+fn what_was_sent_to_a_core_that_is_gone_is_given_back() {
+    let (_control, mut cores) = machine(2);
+    drop(cores.pop());
+    let mut program = Program::new(|_: &mut Context<'_, u64, u64>, _: &mut u64, _| {});
+    program.arrivals.push_back((Color(1), WORK, 9));
+    let mut scheduler = Fifo::new(&stages());
+    assert!(cores[0].turn(&mut program, &mut scheduler, &mut NoSteal).is_err());
+    assert_eq!(program.abandoned, [(Color(1), WORK, 9)]);
+}
+
+#[test]
+fn core_that_fails_gives_back_what_it_offers_to_thieves() {
+    let stages = vec![StageInfo::new("work")];
+    let steal_cost = Cost::fixed(0);
+    let config = Config { poll_events: 1, steal_cost, ..Config::new(2, stages.clone()) };
+    let (control, mut cores) = Machine::new(config).unwrap();
+    for n in 0..50 {
+        control.open(Color(2 * n), n).unwrap();
+        control.post(Color(2 * n), WORK, n).unwrap();
+    }
+    let mut program = Program::new(|_: &mut Context<'_, u64, u64>, _: &mut u64, _| {});
+    let mut scheduler = Fifo::new(&stages);
+    for _ in 0..3 {
+        cores[0].turn(&mut program, &mut scheduler, &mut Greedy).unwrap();
+    }
+    let stats = cores[0].stats().clone();
+    assert!(stats.offers > 0 && stats.events < 50, "{stats:?}");
+    drop(cores.pop());
+    assert!(cores[0].turn(&mut program, &mut scheduler, &mut Greedy).is_err());
+    let mut states: Vec<_> = program.closed.iter().map(|(_, state)| *state).collect();
+    states.sort_unstable();
+    assert_eq!(states, (0..50).collect::<Vec<_>>());
+    assert_eq!(program.abandoned.len() as u64 + stats.events, 50);
+}
