@@ -66,7 +66,7 @@ impl Batches {
         let mut is_stamped = true;
         while events < self.poll_events && spent_ns < self.poll_ns {
             if desk.offers.is_some() {
-                desk.refresh_board(scheduler, 0);
+                desk.refresh_board(scheduler, 0, 0);
             }
             self.batch.clear();
             let elected = scheduler.elect(program, self.poll_events - events, &mut self.batch);

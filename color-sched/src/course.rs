@@ -85,7 +85,8 @@ impl<S: Send> Course<S> {
             if desk.offers.is_some() && shown_ns >= SHOW_NS {
                 // Before a long event, not after it: nobody is shown anything while it runs.
                 self.unshown_ns = 0;
-                desk.refresh_board(scheduler, batch.len() - self.done);
+                let busy_ns = u64::from(begun.queued.cost_ns);
+                desk.refresh_board(scheduler, batch.len() - self.done, busy_ns);
             }
             let is_last = self.done == batch.len();
             self.run_color(*ready, begun, is_last, desk, program, scheduler);

@@ -84,8 +84,13 @@ impl Offers {
 
 impl<E: Send, S: Send> Desk<E, S> {
     /// Finds out what was stolen, offers what is worthy, and tells thieves how much there is. `elected` colors have left
-    /// the scheduler and not run yet: they can be stolen as well.
-    pub(crate) fn refresh_board(&mut self, scheduler: &mut impl Scheduler, elected: usize) {
+    /// the scheduler and not run yet: they can be stolen as well. For `busy_ns` the core will run nothing of what it offers.
+    pub(crate) fn refresh_board(
+        &mut self,
+        scheduler: &mut impl Scheduler,
+        elected: usize,
+        busy_ns: Nanos,
+    ) {
         self.sweep(scheduler);
         let ready = scheduler.len() + elected;
         let has_offered = self.fill(ready);
@@ -99,9 +104,11 @@ impl<E: Send, S: Send> Desk<E, S> {
         self.hub.station(self.id).load.publish(&load);
         // Last: who is woken reads the load as well as the board. What nobody was woken for, because others were searching,
         // or because it was worth less than a wake at the time, may be worth one now.
-        let is_due = |offers: &Offers| offers.on_board > 0 && offers.remind_at <= self.now;
+        let is_busy = busy_ns >= self.wake_cost.ns();
+        let is_due =
+            |offers: &Offers| offers.on_board > 0 && (is_busy || offers.remind_at <= self.now);
         if has_offered || self.offers.as_ref().is_some_and(is_due) {
-            self.wake_thief();
+            self.wake_thief(busy_ns);
         }
     }
 
@@ -216,11 +223,13 @@ impl<E: Send, S: Send> Desk<E, S> {
     }
 
     /// Wakes one core that waits, if there is work on the board for more than that costs and nobody looks for work.
-    fn wake_thief(&mut self) {
+    fn wake_thief(&mut self, busy_ns: Nanos) {
         self.appraise();
         let Some(offers) = &mut self.offers else { return };
         offers.remind_at = self.now.saturating_add(self.wake_cost.ns());
-        if offers.visible_ns() < self.wake_cost.ns() {
+        // Little work is done sooner by the core itself than by one that has to be woken, if the core gets to it.
+        let visible_ns = offers.visible_ns();
+        if visible_ns == 0 || visible_ns.max(busy_ns) < self.wake_cost.ns() {
             return;
         }
         self.wake_any();

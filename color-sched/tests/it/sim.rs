@@ -236,3 +236,38 @@ fn a_color_that_moves_pays_for_its_lines_and_one_that_stays_does_not() {
         "{moved}"
     );
 }
+
+/// One event that takes long, and six short ones behind it, all at home on core 0.
+struct LongFirst;
+
+impl Workload for LongFirst {
+    type Event = u64;
+    type State = ();
+
+    fn stages(&self) -> Vec<StageInfo> {
+        let stage = |ns| StageInfo::new("work").cost(Cost::fixed(ns));
+        vec![stage(10_000_000), stage(2_000)]
+    }
+
+    fn start(&self, start: &mut Start<u64, ()>) {
+        for n in 0..7 {
+            let color = Color::at_home(CoreId(0), n, start.cores());
+            start.open(color, ());
+            let stage = StageId(u16::from(n > 0));
+            start.post(color, stage, if n == 0 { 10_000_000 } else { 2_000 });
+        }
+    }
+
+    fn run(&self, act: &mut Act<'_, '_, u64, ()>, _state: &mut (), ns: u64) {
+        act.spend(ns);
+    }
+}
+
+#[test]
+fn thief_is_woken_for_little_work_if_the_core_will_not_get_to_it() {
+    let greedy = |_| Greedy;
+    let report = Simulation::new(2).run(LongFirst, fifo, greedy).unwrap();
+    assert_eq!(report.events, 7);
+    assert!(report.sum(|core| core.thefts) >= 5, "{report}");
+    assert!(report.latency.p50_ns < 1_000_000, "{report}");
+}
