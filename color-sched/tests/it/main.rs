@@ -7,6 +7,8 @@ mod basics;
 #[cfg(not(loom))]
 mod elect;
 #[cfg(not(loom))]
+mod endings;
+#[cfg(not(loom))]
 mod learned;
 #[cfg(not(loom))]
 mod libasync;
