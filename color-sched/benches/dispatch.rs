@@ -3,12 +3,11 @@
 
 use std::collections::VecDeque;
 use std::hint::black_box;
-use std::io;
 use std::time::{Duration, Instant};
 
 use color_sched::{
-    Admission, Color, ColorQueues, Config, Context, Control, Core, Driver, EventSink, Fifo,
-    Handler, Machine, NoSteal, Scheduler, StageBatch, StageId, StageInfo, Wait, Waker,
+    Admission, Color, ColorQueues, Config, Context, Control, Core, Driver, Fifo, Handler, Machine,
+    NoSteal, Scheduler, StageBatch, StageId, StageInfo,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 
@@ -41,14 +40,6 @@ impl Handler for Relay {
 impl Driver for Relay {
     type Event = u64;
     type State = u64;
-
-    fn poll(&mut self, _: &mut impl EventSink<u64, u64>, _: Wait) -> io::Result<usize> {
-        Ok(0)
-    }
-
-    fn waker(&self) -> Waker {
-        Waker::new(|| {})
-    }
 }
 
 fn stages() -> Vec<StageInfo> {

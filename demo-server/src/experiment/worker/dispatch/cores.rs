@@ -3,15 +3,14 @@
 //! `live` colors a core, each with an event that works for about 1 µs and posts the next to its own color: nothing is
 //! shared, and nobody steals. One core alone on its CPU; or two at once on two CPUs, and the sum of what they do.
 
-use std::io;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use color_sched::{
-    Admission, Color, Config, Context, Core, CoreId, Driver, EventSink, Handler, Machine, NoSteal,
-    StageBatch, StageId, StageInfo, Wait, Waker,
+    Admission, Color, Config, Context, Core, CoreId, Driver, Handler, Machine, NoSteal, StageBatch,
+    StageInfo,
 };
 
 use super::cycles::turns_of;
@@ -28,23 +27,11 @@ struct Worker {
     turns: u64,
 }
 
-impl Admission for Worker {
-    fn admit(&mut self, _: StageId, wanted: usize) -> usize {
-        wanted
-    }
-}
+impl Admission for Worker {}
 
 impl Driver for Worker {
     type Event = ();
     type State = ();
-
-    fn poll(&mut self, _: &mut impl EventSink<(), ()>, _: Wait) -> io::Result<usize> {
-        Ok(0)
-    }
-
-    fn waker(&self) -> Waker {
-        Waker::new(|| {})
-    }
 }
 
 impl Handler for Worker {

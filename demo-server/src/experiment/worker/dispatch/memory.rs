@@ -4,12 +4,11 @@
 //! nothing to do. The figure is what the process has more of in memory afterwards, divided by their number: the tables of
 //! the core and of its scheduler, what they have in reserve and have touched, and nothing that events in flight would add.
 
-use std::{fs, io};
+use std::fs;
 
 use anyhow::{Context as _, ensure};
 use color_sched::{
-    Admission, Color, Config, Context, Driver, EventSink, Handler, Machine, NoSteal, StageBatch,
-    StageId, StageInfo, Wait, Waker,
+    Admission, Color, Config, Context, Driver, Handler, Machine, NoSteal, StageBatch, StageInfo,
 };
 
 use super::relay::STAGE;
@@ -25,23 +24,11 @@ struct Opener {
     ran: u64,
 }
 
-impl Admission for Opener {
-    fn admit(&mut self, _: StageId, wanted: usize) -> usize {
-        wanted
-    }
-}
+impl Admission for Opener {}
 
 impl Driver for Opener {
     type Event = u64;
     type State = u64;
-
-    fn poll(&mut self, _: &mut impl EventSink<u64, u64>, _: Wait) -> io::Result<usize> {
-        Ok(0)
-    }
-
-    fn waker(&self) -> Waker {
-        Waker::new(|| {})
-    }
 }
 
 impl Handler for Opener {

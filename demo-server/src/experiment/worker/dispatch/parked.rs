@@ -7,12 +7,12 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use std::{hint, io, thread};
+use std::{hint, thread};
 
 use anyhow::{Context as _, ensure};
 use color_sched::{
     Admission, Color, Config, Context, Driver, EventSink, Handler, Local, Machine, NoSteal,
-    StageBatch, StageId, StageInfo, Wait, Waker,
+    StageBatch, StageInfo,
 };
 
 use super::relay::STAGE;
@@ -126,29 +126,11 @@ struct Woken<'a> {
     arrivals: &'a Arrivals,
 }
 
-impl Admission for Woken<'_> {
-    fn admit(&mut self, _: StageId, wanted: usize) -> usize {
-        wanted
-    }
-}
+impl Admission for Woken<'_> {}
 
 impl Driver for Woken<'_> {
     type Event = ();
     type State = ();
-
-    fn poll(&mut self, sink: &mut impl EventSink<(), ()>, wait: Wait) -> io::Result<usize> {
-        match wait {
-            Wait::No => {}
-            Wait::Forever => thread::park(),
-            Wait::Until(_) => thread::park_timeout(wait.timeout(sink.now()).unwrap_or_default()),
-        }
-        Ok(0)
-    }
-
-    fn waker(&self) -> Waker {
-        let thread = thread::current();
-        Waker::new(move || thread.unpark())
-    }
 }
 
 impl Handler for Woken<'_> {

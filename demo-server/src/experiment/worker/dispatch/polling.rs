@@ -4,15 +4,14 @@
 //! back; the figure is half of that round trip, the look at the clock (once a round trip) included. Std: the same by two
 //! atomic flags, which is what two cache lines cost. Crossbeam: by two channels that are tried without pause.
 
-use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{hint, thread};
 
 use anyhow::{Context as _, ensure};
 use color_sched::{
-    Admission, Color, Config, Context, Core, CoreId, Driver, EventSink, Handler, Machine, NoSteal,
-    StageBatch, StageId, StageInfo, Wait, Waker,
+    Admission, Color, Config, Context, Core, CoreId, Driver, Handler, Machine, NoSteal, StageBatch,
+    StageInfo,
 };
 
 use super::relay::STAGE;
@@ -92,23 +91,11 @@ struct Partner {
     course: Option<Course>,
 }
 
-impl Admission for Partner {
-    fn admit(&mut self, _: StageId, wanted: usize) -> usize {
-        wanted
-    }
-}
+impl Admission for Partner {}
 
 impl Driver for Partner {
     type Event = ();
     type State = ();
-
-    fn poll(&mut self, _: &mut impl EventSink<(), ()>, _: Wait) -> io::Result<usize> {
-        Ok(0)
-    }
-
-    fn waker(&self) -> Waker {
-        Waker::new(|| {})
-    }
 }
 
 impl Handler for Partner {

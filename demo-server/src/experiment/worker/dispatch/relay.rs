@@ -7,12 +7,11 @@
 //! closes itself. Of both, `live` are there at any time. Each turn polls a driver, which has nothing.
 
 use std::hint::black_box;
-use std::io;
 
 use anyhow::ensure;
 use color_sched::{
-    Admission, Color, ColorQueues, Config, Context, Control, Core, Driver, EventSink, Fifo, Flat,
-    Handler, Machine, NoSteal, Scheduler, StageBatch, StageId, StageInfo, Wait, Waker,
+    Admission, Color, ColorQueues, Config, Context, Control, Core, Driver, Fifo, Flat, Handler,
+    Machine, NoSteal, Scheduler, StageBatch, StageId, StageInfo,
 };
 
 use super::{By, Case, DispatchArgs, Found, timed, without_pattern};
@@ -39,14 +38,6 @@ impl Admission for Relay {
 impl Driver for Relay {
     type Event = u64;
     type State = u64;
-
-    fn poll(&mut self, _: &mut impl EventSink<u64, u64>, _: Wait) -> io::Result<usize> {
-        Ok(0)
-    }
-
-    fn waker(&self) -> Waker {
-        Waker::new(|| {})
-    }
 }
 
 impl Handler for Relay {

@@ -10,13 +10,13 @@
 //! and every 100 ms to take 10 ms right after it. These events wait when that begins, and thieves see them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{io, thread};
 
 use anyhow::{Context as _, ensure};
 use color_sched::{
     Admission, Color, Config, Context, Control, Core, CoreId, CoreStats, Driver, EventSink,
-    Handler, Local, Machine, NoSteal, StageBatch, StageId, StageInfo, Wait, Waker,
+    Handler, Local, Machine, NoSteal, StageBatch, StageId, StageInfo,
 };
 use mely_steal::{Mely, Topology};
 
@@ -67,29 +67,11 @@ impl Program<'_> {
     }
 }
 
-impl Admission for Program<'_> {
-    fn admit(&mut self, _: StageId, wanted: usize) -> usize {
-        wanted
-    }
-}
+impl Admission for Program<'_> {}
 
 impl Driver for Program<'_> {
     type Event = Posted;
     type State = ();
-
-    fn poll(&mut self, sink: &mut impl EventSink<Posted, ()>, wait: Wait) -> io::Result<usize> {
-        match wait {
-            Wait::No => {}
-            Wait::Forever => thread::park(),
-            Wait::Until(_) => thread::park_timeout(wait.timeout(sink.now()).unwrap_or_default()),
-        }
-        Ok(0)
-    }
-
-    fn waker(&self) -> Waker {
-        let thread = thread::current();
-        Waker::new(move || thread.unpark())
-    }
 }
 
 impl Handler for Program<'_> {
