@@ -9,6 +9,7 @@ use crate::event::{Nanos, Ready, StageId};
 use crate::handler::Handler;
 use crate::machine::Config;
 use crate::scheduler::Scheduler;
+use crate::theft::Trial;
 use crate::trace::{Doing, Span};
 
 /// Events from one timed batch to the next, as aimed at; a lone color may run one batch's worth beyond. Two looks at the
@@ -65,9 +66,7 @@ impl Batches {
         // The time of the last poll is the start of the first batch.
         let mut is_stamped = true;
         while events < self.poll_events && spent_ns < self.poll_ns {
-            if desk.offers.is_some() {
-                desk.refresh_board(scheduler, 0, 0);
-            }
+            desk.tend_board(scheduler);
             self.batch.clear();
             let elected = scheduler.elect(program, self.poll_events - events, &mut self.batch);
             let Some(stage) = elected else {
@@ -75,17 +74,22 @@ impl Batches {
                 desk.fresh.append(&mut self.batch);
                 return Ran { has_run: events > 0, is_refused: !scheduler.is_empty() };
             };
-            let is_timed = self.is_timed() || desk.is_unknown(stage);
+            let trial = desk.trial.take().filter(|it| it.is_alone_in(&self.batch, stage));
+            let is_timed = self.is_timed() || trial.is_some() || desk.is_unknown(stage);
             if is_timed && !is_stamped {
                 desk.now = desk.hub.clock.now().max(desk.now);
             }
             let limit = self.poll_events - events;
             let ran = self.run_batch(desk, program, scheduler, stage, is_timed, limit);
             events += ran.max(1);
-            spent_ns += match is_timed {
-                true => self.end_timed(desk, stage, ran),
+            let took_ns = match is_timed {
+                true => self.end_timed(desk, stage, ran, trial),
                 false => self.end_untimed(desk, stage, ran),
             };
+            spent_ns += took_ns;
+            if let Some(offers) = &mut desk.offers {
+                offers.pass(took_ns);
+            }
             is_stamped = is_timed;
             desk.hand_over(program, scheduler);
             desk.publish();
@@ -147,12 +151,16 @@ impl Batches {
         desk: &mut Desk<E, S>,
         stage: StageId,
         ran: usize,
+        trial: Option<Trial>,
     ) -> Nanos {
         let start = desk.now;
         let end = desk.hub.clock.now().max(start);
         desk.now = end;
         (self.untimed, self.untimed_ns) = (0, 0);
-        desk.learn(stage, end - start, ran);
+        match trial {
+            Some(trial) => desk.learn_away(&trial, end - start, ran),
+            None => desk.learn(stage, end - start, ran),
+        }
         if let Some(mean) = (end - start).checked_div(ran as u64) {
             desk.stats.running.record(mean, ran as u64);
         }

@@ -29,8 +29,17 @@ pub const SLOTS: usize = 8;
 struct Note {
     color: AtomicU64,
     queued_ns: AtomicU64,
-    /// Events in the high half, penalty in the low one.
+    /// Events in the high half, penalty in percent in the low one.
     events_penalty: AtomicU64,
+}
+
+impl Note {
+    fn tell(&self, offer: &Offer) {
+        self.color.store(offer.color.0, Ordering::Relaxed);
+        self.queued_ns.store(offer.queued_ns, Ordering::Relaxed);
+        let events_penalty = u64::from(offer.events) << 32 | u64::from(offer.penalty_pct);
+        self.events_penalty.store(events_penalty, Ordering::Relaxed);
+    }
 }
 
 /// A slot as its owner finds it.
@@ -41,13 +50,19 @@ pub enum Found<T> {
     /// The item, back in the owner's hands.
     Item(Box<T>),
     /// A thief has it. The slot is free again.
-    Taken(CoreId),
+    Taken {
+        /// Who.
+        thief: CoreId,
+        /// What thefts from here have cost that thief so far, in nanoseconds; 0 if there is no telling.
+        cost_ns: u32,
+    },
 }
 
 /// A board of [`SLOTS`] slots. One core, its owner, offers; any other may take.
 ///
 /// # Invariants
-/// 1. A slot's pointer is null, or odd (the thief's number times two, plus one), or came from `Box::into_raw`.
+/// 1. A slot's pointer is null, or odd (bit 0), or came from `Box::into_raw`. An odd one is the thief's number (16 bits
+///    from bit 1 on) and his cost of a theft (from bit 17 on; nothing where pointers have 32 bits).
 /// 2. A pointer of the third kind is owned by the slot; who replaces it by a CAS becomes the owner of the box.
 #[derive(Debug)]
 pub struct Board<T> {
@@ -59,12 +74,18 @@ pub struct Board<T> {
 // SAFETY: a shared board gives out no reference to an item, only the item, to one thread: that needs `T: Send` alone.
 unsafe impl<T: Send> Sync for Board<T> {}
 
-fn tag<T>(thief: CoreId) -> *mut T {
-    ptr::without_provenance_mut(thief.index() << 1 | 1)
+/// Where a tag's cost begins.
+const COST_BIT: u32 = 17;
+
+fn tag<T>(thief: CoreId, cost_ns: u32) -> *mut T {
+    let cost = if usize::BITS >= u64::BITS { (u64::from(cost_ns) << COST_BIT) as usize } else { 0 };
+    ptr::without_provenance_mut(cost | thief.index() << 1 | 1)
 }
 
-fn thief_of<T>(pointer: *mut T) -> Option<CoreId> {
-    (pointer.addr() & 1 == 1).then(|| CoreId((pointer.addr() >> 1) as u16))
+/// The thief and his cost.
+fn thief_of<T>(pointer: *mut T) -> Option<(CoreId, u32)> {
+    let tag = pointer.addr();
+    (tag & 1 == 1).then_some((CoreId((tag >> 1) as u16), (tag as u64 >> COST_BIT) as u32))
 }
 
 impl<T: Send> Default for Board<T> {
@@ -101,18 +122,15 @@ impl<T: Send> Board<T> {
         if !place.load(Ordering::Relaxed).is_null() {
             return Err(item);
         }
-        note.color.store(offer.color.0, Ordering::Relaxed);
-        note.queued_ns.store(offer.queued_ns, Ordering::Relaxed);
-        let events_penalty = u64::from(offer.events) << 32 | u64::from(offer.penalty);
-        note.events_penalty.store(events_penalty, Ordering::Relaxed);
+        note.tell(offer);
         place.store(Box::into_raw(item), Ordering::Release);
         Ok(())
     }
 
-    /// Says anew how long what was offered in `slot` takes. Only the owner calls it.
-    pub fn appraise(&self, slot: usize, queued_ns: u64) {
+    /// Says anew how long what was offered in `slot` takes, here and elsewhere. Only the owner calls it.
+    pub fn appraise(&self, slot: usize, offer: &Offer) {
         if let Some(note) = self.notes.get(slot) {
-            note.queued_ns.store(queued_ns, Ordering::Relaxed);
+            note.tell(offer);
         }
     }
 
@@ -125,9 +143,9 @@ impl<T: Send> Board<T> {
             if pointer.is_null() {
                 return Found::Empty;
             }
-            if let Some(thief) = thief_of(pointer) {
+            if let Some((thief, cost_ns)) = thief_of(pointer) {
                 place.store(ptr::null_mut(), Ordering::Relaxed);
-                return Found::Taken(thief);
+                return Found::Taken { thief, cost_ns };
             }
             let swapped = place.compare_exchange(
                 pointer,
@@ -149,12 +167,12 @@ impl<T: Send> Board<T> {
         self.items.get(slot).is_some_and(|place| thief_of(place.load(Ordering::Relaxed)).is_some())
     }
 
-    /// Takes `color` out of `slot` on behalf of `thief`, if it still is offered there.
+    /// Takes `color` out of `slot` on behalf of `thief`, if it still is offered there, and leaves word of what thefts cost him.
     ///
     /// Whoever gets an item has it alone; but it may be of another color than the note said, if the owner meanwhile took it
     /// back and offered another one in the slot. So what was taken is to be known by itself, not by the plan.
     #[must_use]
-    pub fn take(&self, slot: usize, color: Color, thief: CoreId) -> Option<Box<T>> {
+    pub fn take(&self, slot: usize, color: Color, thief: CoreId, cost_ns: u32) -> Option<Box<T>> {
         let place = self.items.get(slot)?;
         let pointer = place.load(Ordering::Acquire);
         if pointer.is_null() || thief_of(pointer).is_some() {
@@ -164,7 +182,7 @@ impl<T: Send> Board<T> {
             return None;
         }
         place
-            .compare_exchange(pointer, tag(thief), Ordering::Acquire, Ordering::Relaxed)
+            .compare_exchange(pointer, tag(thief, cost_ns), Ordering::Acquire, Ordering::Relaxed)
             .ok()
             // SAFETY: by (1) neither null nor odd means from `Box::into_raw`; by (2) the CAS made us its owner.
             .map(|item| unsafe { Box::from_raw(item) })
@@ -183,7 +201,7 @@ impl<T: Send> Board<T> {
             color: Color(note.color.load(Ordering::Relaxed)),
             queued_ns: note.queued_ns.load(Ordering::Relaxed),
             events: (events_penalty >> 32) as u32,
-            penalty: events_penalty as u32,
+            penalty_pct: events_penalty as u32,
         })
     }
 }

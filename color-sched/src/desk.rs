@@ -12,6 +12,7 @@ use crate::outbox::Outbox;
 use crate::record::{Cell, Queued, Status};
 use crate::stage_cost::StageCost;
 use crate::stats::CoreStats;
+use crate::theft::Trial;
 use crate::timer::Wheel;
 
 /// Who posts: whether an event for a stolen color may stay with its holder depends on it.
@@ -52,7 +53,12 @@ pub(crate) struct Desk<E, S> {
     pub(crate) ended: Vec<(Color, S)>,
     pub(crate) outbox: Outbox<E, S>,
     pub(crate) stages: Vec<StageCost>,
+    /// Of thefts by this core, and of thefts from it as the thieves say.
     pub(crate) steal_cost: Estimate,
+    /// Of thefts by this core, by victim.
+    pub(crate) steal_costs: Vec<Estimate>,
+    /// A theft whose first event is to be compared with those at home.
+    pub(crate) trial: Option<Trial>,
     pub(crate) wake_cost: Estimate,
     /// Present while this core's colors are offered to others.
     pub(crate) offers: Option<Offers>,
@@ -87,6 +93,8 @@ impl<E: Send, S: Send> Desk<E, S> {
             outbox: Outbox::new(cores),
             stages: config.stages.iter().map(StageCost::new).collect(),
             steal_cost: Estimate::new(config.steal_cost),
+            steal_costs: vec![Estimate::new(config.steal_cost); cores],
+            trial: None,
             wake_cost: Estimate::new(config.wake_cost),
             offers: None,
             queue_limit: config.queue_limit,
@@ -292,7 +300,9 @@ impl<E: Send, S: Send> Desk<E, S> {
                     self.raised.push((color, slot));
                 }
                 if let Some(offers) = &mut self.offers {
-                    offers.worthy.note(slot, cell.queued_ns, self.steal_cost.ns());
+                    let next = cell.stage().and_then(|stage| self.stages.get(stage.index()));
+                    let left_ns = next.map_or(0, |next| next.left_ns(cell.queued_ns));
+                    offers.worthy.note(slot, left_ns, self.steal_cost.ns());
                 }
             }
             Status::Running => {}
@@ -374,12 +384,33 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
     }
 
+    /// Learns that `n` events of a color that has just been stolen took `total_ns` together. At home such events take something
+    /// else, so that it counts as what they cost only if nothing is known of that.
+    pub(crate) fn learn_away(&mut self, trial: &Trial, total_ns: Nanos, n: usize) {
+        let (stage, Some(mean_ns)) = (trial.of.stage, total_ns.checked_div(n as u64)) else {
+            return;
+        };
+        let (home_ns, spread_ns) = (u64::from(trial.home.ns), u64::from(trial.home.spread_ns));
+        self.hub.slow_down(stage).observe(mean_ns, home_ns, spread_ns);
+        if self.is_unknown(stage) {
+            self.learn(stage, total_ns, n);
+        }
+    }
+
     /// Puts what has been learned into the counters.
     pub(crate) fn note_costs(&mut self) {
         self.stats.steal_cost_ns = self.steal_cost.ns();
         self.stats.wake_cost_ns = self.wake_cost.ns();
         self.stats.stage_cost_ns.clear();
         self.stats.stage_cost_ns.extend(self.stages.iter().map(|stage| stage.estimate.ns()));
+        self.stats.stage_spread_ns.clear();
+        let spreads = self.stages.iter().map(|stage| stage.estimate.spread_ns());
+        self.stats.stage_spread_ns.extend(spreads);
+        for (stage, slow_down) in self.stages.iter_mut().zip(self.hub.slow_downs()) {
+            stage.penalty_pct = slow_down.pct();
+        }
+        self.stats.stage_penalty_pct.clear();
+        self.stats.stage_penalty_pct.extend(self.stages.iter().map(|stage| stage.penalty_pct));
     }
 }
 

@@ -63,8 +63,11 @@ impl<E: Send, S: Send> Desk<E, S> {
                 _ => continue,
             }
             scheduler.push(fresh);
-            if let Some(offers) = &mut self.offers {
-                offers.worthy.note(fresh.slot, cell.queued_ns, self.steal_cost.ns());
+            if let (Some(offers), Some(stage)) =
+                (&mut self.offers, self.stages.get(fresh.stage.index()))
+            {
+                let left_ns = stage.left_ns(cell.queued_ns);
+                offers.worthy.note(fresh.slot, left_ns, self.steal_cost.ns());
             }
         }
     }

@@ -7,12 +7,14 @@ use crossbeam_channel::Sender;
 use crossbeam_utils::CachePadded;
 
 use crate::atomics::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use crate::board::{Board, SLOTS};
+use crate::board::Board;
 use crate::clock::Clock;
 use crate::driver::Waker;
-use crate::event::{Color, CoreId, Target};
+use crate::event::{Color, CoreId, StageId, Target};
+use crate::learn::Estimate;
 use crate::machine::Config;
 use crate::park::{Notice, Parker};
+use crate::penalty::SlowDown;
 use crate::record::Record;
 use crate::stealer::{Load, LoadView, Offer};
 use crate::timer::TimerKey;
@@ -61,6 +63,7 @@ pub(crate) struct LoadWords {
     queued_ns: AtomicU64,
     events: AtomicU64,
     colors: AtomicU64,
+    slots: AtomicUsize,
 }
 
 impl LoadWords {
@@ -68,6 +71,7 @@ impl LoadWords {
         self.queued_ns.store(load.queued_ns, Ordering::Relaxed);
         self.events.store(load.events, Ordering::Relaxed);
         self.colors.store(load.colors, Ordering::Relaxed);
+        self.slots.store(load.slots, Ordering::Relaxed);
     }
 }
 
@@ -90,6 +94,7 @@ pub(crate) struct Hub<E, S> {
     stations: Box<[Station<E, S>]>,
     pub(crate) clock: Clock,
     stages: Vec<Cow<'static, str>>,
+    slow_downs: Box<[SlowDown]>,
     is_stopping: AtomicBool,
     is_halted: AtomicBool,
     done: AtomicUsize,
@@ -111,6 +116,7 @@ impl<E: Send, S: Send> Hub<E, S> {
             stations: inboxes.into_iter().map(station).collect(),
             clock: config.clock.clone(),
             stages: config.stages.iter().map(|stage| stage.name.clone()).collect(),
+            slow_downs: config.stages.iter().map(|stage| SlowDown::new(stage.penalty)).collect(),
             is_stopping: AtomicBool::new(false),
             is_halted: AtomicBool::new(false),
             done: AtomicUsize::new(0),
@@ -124,6 +130,16 @@ impl<E: Send, S: Send> Hub<E, S> {
 
     pub(crate) fn stages(&self) -> usize {
         self.stages.len()
+    }
+
+    /// How much longer events of each stage take where they were stolen to.
+    pub(crate) fn slow_downs(&self) -> &[SlowDown] {
+        &self.slow_downs
+    }
+
+    /// How much longer events of `stage`, which is one of the machine's, take where they were stolen to.
+    pub(crate) fn slow_down(&self, stage: StageId) -> &SlowDown {
+        &self.slow_downs[stage.index()]
     }
 
     /// Records what `core` did.
@@ -241,6 +257,8 @@ impl<E: Send, S: Send> Hub<E, S> {
 pub(crate) struct View<'a, E, S> {
     pub(crate) hub: &'a Hub<E, S>,
     pub(crate) steal_cost_ns: u64,
+    /// By victim.
+    pub(crate) steal_costs: &'a [Estimate],
 }
 
 impl<E: Send, S: Send> LoadView for View<'_, E, S> {
@@ -255,7 +273,7 @@ impl<E: Send, S: Send> LoadView for View<'_, E, S> {
             queued_ns: words.queued_ns.load(Ordering::Relaxed),
             events: words.events.load(Ordering::Relaxed),
             colors: words.colors.load(Ordering::Relaxed),
-            slots: SLOTS,
+            slots: words.slots.load(Ordering::Relaxed),
         }
     }
 
@@ -265,5 +283,9 @@ impl<E: Send, S: Send> LoadView for View<'_, E, S> {
 
     fn steal_cost_ns(&self) -> u64 {
         self.steal_cost_ns
+    }
+
+    fn steal_cost_from_ns(&self, victim: CoreId) -> Option<u64> {
+        self.steal_costs.get(victim.index()).and_then(Estimate::measured_ns)
     }
 }

@@ -3,6 +3,8 @@
 //! An estimate moves by a tenth towards each new event's cost; n events of one batch, known only as a sum, move it by
 //! 1 - 0.9ⁿ towards their mean (tokio's `stats.rs` does the same).
 //!
+//! Beside the mean there is the spread: how far events are from it, on average.
+//!
 //! A theft or a wake is measured alone, and now and then the machine takes the CPU away in the middle of one: what is
 //! measured then is a hundred times too long. Believed, it would stop all further thefts, and nothing would ever be learned
 //! again. So these count as [`LEAP`] times the estimate at most, and the estimate relaxes while nothing is measured.
@@ -42,6 +44,7 @@ const RELAXED: f32 = 63.0 / 64.0;
 pub struct Estimate {
     start_ns: f32,
     mean_ns: f32,
+    spread_ns: f32,
     ns: u64,
     is_fixed: bool,
     is_measured: bool,
@@ -53,7 +56,8 @@ impl Estimate {
     pub fn new(cost: Cost) -> Self {
         let start_ns = cost.ns as f32;
         let is_fixed = cost.is_fixed;
-        Self { start_ns, mean_ns: start_ns, ns: cost.ns, is_fixed, is_measured: false }
+        let (mean_ns, spread_ns) = (start_ns, 0.0);
+        Self { start_ns, mean_ns, spread_ns, ns: cost.ns, is_fixed, is_measured: false }
     }
 
     /// The estimate, in nanoseconds.
@@ -61,6 +65,18 @@ impl Estimate {
     #[must_use]
     pub fn ns(&self) -> u64 {
         self.ns
+    }
+
+    /// The estimate, if anything has been measured.
+    #[must_use]
+    pub fn measured_ns(&self) -> Option<u64> {
+        self.is_measured.then_some(self.ns)
+    }
+
+    /// How far single events are from the estimate, on average, in nanoseconds. 0 if it is pinned.
+    #[must_use]
+    pub fn spread_ns(&self) -> u64 {
+        (self.spread_ns + 0.5) as u64
     }
 
     /// Learns that `n` events took `total_ns` together.
@@ -71,6 +87,9 @@ impl Estimate {
         let mean_ns = total_ns as f32 / n as f32;
         if self.is_measured {
             let kept = KEPT.powi(n.min(1 << 10) as i32);
+            // The mean of n events is nearer to the truth than one of them, by the root of n.
+            let off_ns = (mean_ns - self.mean_ns).abs() * (n as f32).sqrt();
+            self.spread_ns = off_ns + (self.spread_ns - off_ns) * kept;
             self.mean_ns = mean_ns + (self.mean_ns - mean_ns) * kept;
         } else {
             self.mean_ns = mean_ns;
@@ -78,10 +97,11 @@ impl Estimate {
         }
         self.ns = (self.mean_ns + 0.5) as u64;
     }
+
     /// Learns that one took `ns`, or less if it was interrupted.
     pub fn observe_alone(&mut self, ns: u64) {
         let believed_ns = (ns as f32).min(self.mean_ns.max(1.0) * LEAP);
-        self.is_measured = true;
+        self.is_measured = !self.is_fixed;
         self.observe(believed_ns as u64, 1);
     }
 

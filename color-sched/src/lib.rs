@@ -13,7 +13,7 @@
 //! | [`park`] | is a core awake? |
 //! | [`timer`] | when does it fire? |
 //! | [`task`] | what if it is a future? |
-//! | [`learn`] | what do things cost? |
+//! | [`learn`], [`Penalty`] | what do things cost, and what do they cost elsewhere? |
 //! | [`CoreStats`], [`Histogram`], [`Trace`] | what has it done, and how long did it take? |
 //! | [`Machine`], [`Control`] | how is it all made, and ended? |
 //! | [`sim`] | what would it do on 64 cores? |
@@ -53,6 +53,7 @@ mod machine;
 mod offers;
 mod outbox;
 pub mod park;
+mod penalty;
 mod record;
 mod rings;
 mod running;
@@ -64,6 +65,7 @@ mod stats;
 mod stealer;
 mod sys;
 pub mod task;
+mod theft;
 pub mod timer;
 mod trace;
 mod worker;
@@ -78,6 +80,7 @@ pub use handler::{AfterPanic, Handler};
 pub use histogram::Histogram;
 pub use learn::Cost;
 pub use machine::{Config, ConfigError, Control, MAX_CORES, MAX_STAGES, Machine, Parts, StageInfo};
+pub use penalty::Penalty;
 pub use scheduler::{ColorQueues, Fifo, Flat, Scheduler, StageBatch};
 pub use stats::CoreStats;
 pub use stealer::{Load, LoadView, NoSteal, Offer, Stealer, Theft};

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::event::{Color, Nanos, Priority, Target};
 use crate::hub::{Hub, Message, Parcel};
 use crate::learn::Cost;
+use crate::penalty::Penalty;
 use crate::trace::Trace;
 use crate::worker::Core;
 
@@ -32,15 +33,15 @@ pub struct StageInfo {
     pub flow: usize,
     /// What one event costs.
     pub cost: Cost,
-    /// How many times dearer an event is away from the core that ran the color last (Mely §3.3). At least 1.
-    pub penalty: u32,
+    /// How many times as long an event takes away from the core that ran the color last (Mely §3.3).
+    pub penalty: Penalty,
     /// What its events have that are posted without a priority. Under [`StageBatch`](crate::StageBatch), where priorities
     /// count inside of a stage, it matters only beside events that are given one.
     pub priority: Priority,
 }
 
 impl StageInfo {
-    /// A stage that does not allocate, of weight 1, with costs to be learned.
+    /// A stage that does not allocate, of weight 1, with cost and penalty to be learned.
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -49,7 +50,7 @@ impl StageInfo {
             weight: 1,
             flow: 0,
             cost: Cost::learned(1_000),
-            penalty: 1,
+            penalty: Penalty::learned(),
             priority: Priority::Normal,
         }
     }
@@ -82,10 +83,10 @@ impl StageInfo {
         self
     }
 
-    /// Sets [`StageInfo::penalty`].
+    /// Pins [`StageInfo::penalty`]: so many times as long. 1: thieves have nothing to mind.
     #[must_use]
-    pub fn penalty(mut self, penalty: u32) -> Self {
-        self.penalty = penalty;
+    pub fn penalty(mut self, times: u32) -> Self {
+        self.penalty = Penalty::fixed(times);
         self
     }
 

@@ -8,18 +8,23 @@ use crate::park::{Notice, is_any_searching};
 use crate::record::{Record, Status};
 use crate::scheduler::Scheduler;
 use crate::stealer::{Load, Offer};
+use crate::theft::Trial;
 use crate::worthy::Worthy;
+
+/// Estimated time after which a board is looked at that has something on it.
+const SEEN_NS: Nanos = 5_000;
 
 /// What the owner remembers of a color on its board.
 #[derive(Clone, Copy, Debug)]
 struct Kept {
     entry: u32,
+    /// What is booked for it as waiting.
     events: usize,
     queued_ns: u64,
     /// The stage of the first event.
     stage: StageId,
-    /// How long its events take, as estimated last.
-    shown_ns: u64,
+    /// What thieves were told last.
+    offer: Offer,
 }
 
 /// Events and their estimated time that wait at a core.
@@ -52,6 +57,10 @@ pub(crate) struct Offers {
     on_board: usize,
     /// When thieves are to be woken for what is on the board already.
     remind_at: Nanos,
+    /// Estimated time of what has run since the board was refreshed.
+    unseen_ns: Nanos,
+    /// Thieves have been told that something is on the board.
+    is_shown: bool,
 }
 
 impl Offers {
@@ -62,7 +71,25 @@ impl Offers {
             board: [None; SLOTS],
             on_board: 0,
             remind_at: 0,
+            unseen_ns: 0,
+            is_shown: false,
         }
+    }
+
+    /// So much has run, as estimated.
+    #[inline]
+    pub(crate) fn pass(&mut self, ns: Nanos) {
+        self.unseen_ns += ns;
+    }
+
+    /// Is it time to see what has been taken, and what there is instead? Not before thieves may have run half of what is
+    /// on the board; and never while there is nothing on it, and nothing to be put there.
+    #[inline]
+    fn is_due(&self) -> bool {
+        if self.on_board == 0 {
+            return self.is_shown || !self.worthy.is_empty();
+        }
+        self.unseen_ns >= SEEN_NS || self.unseen_ns >= self.visible_ns() / 2
     }
 
     /// Nothing is in this slot of the board any more.
@@ -78,11 +105,19 @@ impl Offers {
     }
 
     fn visible_ns(&self) -> u64 {
-        self.board.iter().flatten().map(|kept| kept.shown_ns).sum()
+        self.board.iter().flatten().map(|kept| kept.offer.queued_ns).sum()
     }
 }
 
 impl<E: Send, S: Send> Desk<E, S> {
+    /// [Refreshes](Self::refresh_board) the board between two batches, if it is time.
+    #[inline]
+    pub(crate) fn tend_board(&mut self, scheduler: &mut impl Scheduler) {
+        if self.offers.as_ref().is_some_and(Offers::is_due) {
+            self.refresh_board(scheduler, 0, 0);
+        }
+    }
+
     /// Finds out what was stolen, offers what is worthy, and tells thieves how much there is. `elected` colors have left
     /// the scheduler and not run yet: they can be stolen as well. For `busy_ns` the core will run nothing of what it offers.
     pub(crate) fn refresh_board(
@@ -94,12 +129,14 @@ impl<E: Send, S: Send> Desk<E, S> {
         self.sweep(scheduler);
         let ready = scheduler.len() + elected;
         let has_offered = self.fill(ready);
-        let Some(offers) = &self.offers else { return };
+        let Some(offers) = &mut self.offers else { return };
+        offers.unseen_ns = 0;
+        offers.is_shown = offers.on_board > 0;
         let load = Load {
             queued_ns: offers.waiting.queued_ns,
             events: offers.waiting.events,
             colors: ready as u64,
-            slots: SLOTS,
+            slots: offers.board.iter().rposition(Option::is_some).map_or(0, |last| last + 1),
         };
         self.hub.station(self.id).load.publish(&load);
         // Last: who is woken reads the load as well as the board. What nobody was woken for, because others were searching,
@@ -152,9 +189,12 @@ impl<E: Send, S: Send> Desk<E, S> {
                 self.unpack(entry, *record);
                 true
             }
-            Found::Taken(holder) => {
+            Found::Taken { thief, cost_ns } => {
                 let known = self.colors.entry(entry);
-                known.place = Place::Away(Box::new(Away { holder, forwarded: 0 }));
+                known.place = Place::Away(Box::new(Away { holder: thief, forwarded: 0 }));
+                if cost_ns > 0 {
+                    self.steal_cost.observe_alone(u64::from(cost_ns));
+                }
                 let slot = Slot(known.cell);
                 self.colors.free_cell(slot);
                 if let (Some(offers), Some(kept)) = (&mut self.offers, kept) {
@@ -196,21 +236,18 @@ impl<E: Send, S: Send> Desk<E, S> {
         if cell.status != Status::Queued || pins > 0 || !self.colors.entry(entry).is_home {
             return false;
         }
-        let record = self.pack(entry);
+        let mut record = self.pack(entry);
+        record.home = self.stages[stage.index()].home_cost();
         let (events, queued_ns) = (record.cell.len(), record.cell.queued_ns);
-        let offer = Offer {
-            color: record.color,
-            queued_ns,
-            events: u32::try_from(events).unwrap_or(u32::MAX),
-            penalty: self.stages[stage.index()].penalty,
-        };
+        let penalty_pct = self.look_at_penalty(stage);
+        let shown_events = u32::try_from(events).unwrap_or(u32::MAX);
+        let offer = Offer { color: record.color, queued_ns, events: shown_events, penalty_pct };
         match self.hub.station(self.id).board.offer(board_slot, record, &offer) {
             Ok(()) => {
                 self.colors.entry(entry).place = Place::Offered;
                 self.colors.cell(slot).status = Status::Offered(board_slot as u8);
                 if let Some(offers) = &mut self.offers {
-                    let shown_ns = queued_ns;
-                    offers.enter(board_slot, Kept { entry, events, queued_ns, stage, shown_ns });
+                    offers.enter(board_slot, Kept { entry, events, queued_ns, stage, offer });
                 }
                 self.stats.offers += 1;
                 true
@@ -240,11 +277,13 @@ impl<E: Send, S: Send> Desk<E, S> {
         let Some(offers) = &mut self.offers else { return };
         for (board_slot, kept) in offers.board.iter_mut().enumerate() {
             let Some(kept) = kept else { continue };
-            let cost_ns = self.stages.get(kept.stage.index()).map_or(0, |stage| stage.ns());
-            let now_ns = kept.events as u64 * u64::from(cost_ns);
-            if now_ns > kept.shown_ns {
-                kept.shown_ns = now_ns;
-                self.hub.station(self.id).board.appraise(board_slot, now_ns);
+            let Some(stage) = self.stages.get(kept.stage.index()) else { continue };
+            let now_ns = kept.events as u64 * u64::from(stage.ns());
+            let penalty_pct = self.hub.slow_down(kept.stage).pct();
+            if now_ns > kept.offer.queued_ns || penalty_pct != kept.offer.penalty_pct {
+                kept.offer.queued_ns = kept.offer.queued_ns.max(now_ns);
+                kept.offer.penalty_pct = penalty_pct;
+                self.hub.station(self.id).board.appraise(board_slot, &kept.offer);
             }
         }
     }
@@ -278,8 +317,16 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
     }
 
+    /// What the machine has learned of a stage's penalty.
+    fn look_at_penalty(&mut self, stage: StageId) -> u32 {
+        let penalty_pct = self.hub.slow_down(stage).pct();
+        self.stages[stage.index()].penalty_pct = penalty_pct;
+        penalty_pct
+    }
+
     /// Makes a stolen color this core's to run.
     pub(crate) fn adopt(&mut self, record: Record<E, S>) {
+        let home = record.home;
         let entry = match self.colors.insert(record.color, Place::Running) {
             Ok(entry) => entry,
             // A thief holds no color that its home still offers.
@@ -294,6 +341,8 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
         self.unpack(entry, record);
         let (_, cell, known) = self.colors.cell_of(entry);
-        self.fresh.extend(ready(cell, known));
+        let Some(ready) = ready(cell, known) else { return };
+        self.fresh.push(ready);
+        self.trial = home.map(|home| Trial { of: ready, home });
     }
 }

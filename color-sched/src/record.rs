@@ -230,6 +230,13 @@ impl<E> Cell<E> {
     }
 }
 
+/// What an event takes where it was posted, as estimated there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HomeCost {
+    pub(crate) ns: u32,
+    pub(crate) spread_ns: u32,
+}
+
 /// A color on its way between cores: all of it.
 #[derive(Debug)]
 pub(crate) struct Record<E, S> {
@@ -240,6 +247,8 @@ pub(crate) struct Record<E, S> {
     pub(crate) received: u32,
     /// It opened by itself, and closes when nothing waits.
     pub(crate) is_transient: bool,
+    /// On a board: what its first event takes at home, and how far such events are from that.
+    pub(crate) home: Option<HomeCost>,
     /// `None`: no event of it has run yet.
     pub(crate) state: Option<S>,
     pub(crate) cell: Cell<E>,

@@ -144,7 +144,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         let (color, incarnation, received) = (known.color, known.incarnation, known.received);
         let is_transient = known.is_transient;
         self.name_timer(&mut cell);
-        Box::new(Record { color, incarnation, received, is_transient, state, cell })
+        Box::new(Record { color, incarnation, received, is_transient, home: None, state, cell })
     }
 
     /// Undoes [`Self::pack`]: what waits for the color waits here again. Its status is `Queued`, which is for the caller to

@@ -2,14 +2,16 @@
 
 use crate::event::{Nanos, Priority, Target};
 use crate::learn::Estimate;
-use crate::record::{Queued, Stamp};
+use crate::penalty::Penalty;
+use crate::record::{HomeCost, Queued, Stamp};
 
 /// What is known of a stage.
 #[derive(Debug)]
 pub(crate) struct StageCost {
     pub(crate) estimate: Estimate,
     cost_ns: u32,
-    pub(crate) penalty: u32,
+    /// How much longer its events take elsewhere, in percent, as of the last look.
+    pub(crate) penalty_pct: u32,
     priority: Priority,
     pub(crate) allocates: bool,
     /// None of its batches has been timed.
@@ -21,7 +23,7 @@ impl StageCost {
         let mut stage = Self {
             estimate: Estimate::new(info.cost),
             cost_ns: 0,
-            penalty: info.penalty.max(1),
+            penalty_pct: info.penalty.pct(),
             priority: info.priority,
             allocates: info.allocates,
             is_unknown: true,
@@ -45,6 +47,21 @@ impl StageCost {
 
     fn note_cost(&mut self) {
         self.cost_ns = self.estimate.ns().min(u64::from(u32::MAX)) as u32;
+    }
+
+    /// What thieves are to compare stolen events with, if it is known.
+    pub(crate) fn home_cost(&self) -> Option<HomeCost> {
+        let spread_ns = self.estimate.spread_ns().min(u64::from(u32::MAX)) as u32;
+        (!self.is_unknown).then_some(HomeCost { ns: self.cost_ns, spread_ns })
+    }
+
+    /// What `queued_ns` of its events are to a thief: time left divided by penalty (Mely §4.2).
+    #[inline]
+    pub(crate) fn left_ns(&self, queued_ns: Nanos) -> Nanos {
+        match self.penalty_pct {
+            Penalty::NONE_PCT => queued_ns,
+            pct => queued_ns.saturating_mul(u64::from(Penalty::NONE_PCT)) / u64::from(pct.max(1)),
+        }
     }
 
     #[inline]

@@ -27,6 +27,12 @@ pub struct CoreStats {
     pub offers: u64,
     /// Colors stolen by this core.
     pub thefts: u64,
+    /// Times that those thefts took.
+    pub stealing: Histogram,
+    /// Estimated times of the events that came with them.
+    pub loot: Histogram,
+    /// Thefts that took longer than what came with them will, as estimated.
+    pub losses: u64,
     /// Thefts that were planned and came too late.
     pub misses: u64,
     /// Plans that made no sense, and were ignored.
@@ -48,10 +54,14 @@ pub struct CoreStats {
     pub running: Histogram,
     /// Events given back because their color had closed or had too many waiting.
     pub abandoned: u64,
-    /// What a theft costs, as learned or as pinned, in nanoseconds.
+    /// What a theft costs, as learned from this core's thefts and from those of others here, or as pinned, in nanoseconds.
     pub steal_cost_ns: u64,
     /// What a wake costs, from the call to the woken core's first turn, in nanoseconds.
     pub wake_cost_ns: u64,
     /// What an event of each stage costs, in nanoseconds.
     pub stage_cost_ns: Vec<u64>,
+    /// How far events of each stage are from that, on average, in nanoseconds.
+    pub stage_spread_ns: Vec<u64>,
+    /// How long stolen events of each stage take, in percent of others: as learned by the whole machine, or as pinned.
+    pub stage_penalty_pct: Vec<u32>,
 }

@@ -11,8 +11,9 @@ pub struct Offer {
     pub queued_ns: u64,
     /// Number of its waiting events.
     pub events: u32,
-    /// How many times dearer its next event is on another core; 1 is no dearer (Mely §3.3).
-    pub penalty: u32,
+    /// How long its next event takes on another core, in percent of the time that it takes here: 100 is no longer, 300 three
+    /// times as long (Mely §3.3).
+    pub penalty_pct: u32,
 }
 
 /// What waits at a core, as of a moment ago.
@@ -24,7 +25,7 @@ pub struct Load {
     pub events: u64,
     /// Number of colors with waiting events.
     pub colors: u64,
-    /// Slots of the core's board: what may be [offered](LoadView::offered) has a slot below this.
+    /// What may be [offered](LoadView::offered) has a slot below this. 0: nothing is.
     pub slots: usize,
 }
 
@@ -38,6 +39,10 @@ pub trait LoadView {
     fn offered(&self, core: CoreId, slot: usize) -> Option<Offer>;
     /// What a theft costs on this machine, in nanoseconds.
     fn steal_cost_ns(&self) -> u64;
+    /// What thefts from `victim` have cost this thief, in nanoseconds, if it has measured any.
+    fn steal_cost_from_ns(&self, _victim: CoreId) -> Option<u64> {
+        None
+    }
 }
 
 /// A plan: take what is offered in this slot, if it is still that color. (Should the owner change the offer at the very
@@ -56,6 +61,21 @@ pub struct Theft {
 pub trait Stealer {
     /// Whom `thief`, which has nothing to run, should rob of what; `None` to let it be.
     fn plan(&mut self, thief: CoreId, view: &impl LoadView) -> Option<Theft>;
+
+    /// What to take in the same search, now that `last` has succeeded; `stolen` (at least 1) colors have been taken in it.
+    /// `None`, as it is unless a policy says otherwise: run what there is.
+    fn again(
+        &mut self,
+        _thief: CoreId,
+        _view: &impl LoadView,
+        _last: &Theft,
+        _stolen: usize,
+    ) -> Option<Theft> {
+        None
+    }
+
+    /// `theft` came too late, or made no sense. To be remembered: what is refused once is refused again.
+    fn refused(&mut self, _theft: &Theft) {}
 
     /// Will this policy ever steal? If not, no core spends time on offering.
     fn steals(&self) -> bool {

@@ -14,13 +14,14 @@ use crate::desk::{Desk, Origin};
 use crate::driver::{Driver, Wait};
 use crate::event::{CoreId, Nanos};
 use crate::handler::Handler;
-use crate::hub::{Hub, Message, Parcel, View};
+use crate::hub::{Hub, Message, Parcel};
 use crate::idle::Spin;
 use crate::machine::Config;
 use crate::offers::Offers;
+use crate::penalty::SlowDown;
 use crate::scheduler::Scheduler;
 use crate::stats::CoreStats;
-use crate::stealer::{Stealer, Theft};
+use crate::stealer::Stealer;
 use crate::trace::{Doing, Span};
 
 /// Messages taken from other cores in a turn.
@@ -291,7 +292,7 @@ impl<E: Send, S: Send> Core<E, S> {
         };
         if wait != Wait::No && self.desk.hub.station(id).parker.park() {
             self.desk.stats.parks += 1;
-            self.desk.steal_cost.relax();
+            self.desk.relax_steal_costs();
             self.desk.wake_cost.relax();
             return wait;
         }
@@ -392,44 +393,17 @@ impl<E: Send, S: Send> Core<E, S> {
         }
     }
 
-    /// Plans a theft and makes it. True if a color was stolen. A core whose work was refused would only gather more that
-    /// it cannot run.
-    fn steal<T: Stealer>(&mut self, scheduler: &mut impl Scheduler, stealer: &mut T) -> bool {
-        let hub = Arc::clone(&self.desk.hub);
-        if self.desk.offers.is_none() || hub.is_stopping() || !scheduler.is_empty() {
-            return false;
-        }
-        let id = self.desk.id;
-        let view = View { hub: &hub, steal_cost_ns: self.desk.steal_cost.ns() };
-        let Some(Theft { victim, slot, color }) = stealer.plan(id, &view) else { return false };
-        if victim == id || victim.index() >= hub.cores() || slot >= crate::board::SLOTS {
-            self.desk.stats.nonsense += 1;
-            return false;
-        }
-        let start = hub.clock.now();
-        let Some(record) = hub.station(victim).board.take(slot, color, id) else {
-            self.desk.stats.misses += 1;
-            return false;
-        };
-        self.desk.adopt(*record);
-        self.desk.push_fresh(scheduler);
-        let took_ns = hub.clock.now().saturating_sub(start);
-        self.desk.steal_cost.observe_alone(took_ns);
-        self.desk.stats.thefts += 1;
-        self.desk.pass_on(victim);
-        self.desk.now = start.saturating_add(took_ns).max(self.desk.now);
-        self.record(start, Doing::Theft(victim));
-        true
-    }
-
     /// Records what was done from `start` until now.
-    fn record(&self, start: Nanos, doing: Doing) {
+    pub(crate) fn record(&self, start: Nanos, doing: Doing) {
         let end = self.desk.now.max(start);
         self.desk.hub.record(self.desk.id, Span { start, end, doing });
     }
 
     pub(crate) fn publish<P: Handler<Event = E, State = S>>(&mut self, program: &mut P) {
         self.publish_at = self.desk.now.saturating_add(TURN_NS);
+        if self.desk.id == CoreId(0) {
+            self.desk.hub.slow_downs().iter().for_each(SlowDown::relax);
+        }
         self.desk.note_costs();
         program.turn(&self.desk.stats);
     }

@@ -2,6 +2,7 @@
 //!
 //! A color is worthy when its events take longer than a theft does (Mely §3.2). As there, worthy colors are kept in
 //! three intervals of time left, without order inside of one, so that finding a long one and moving one is O(1).
+//! The time is what is [left](crate::Penalty) of it after the penalty of the color's next stage.
 //! Differs: an interval is a factor of four of the cost of a theft, so that a color moves only when it crosses one.
 
 use crate::event::Slot;
@@ -33,6 +34,10 @@ impl Worthy {
         Self { lists: Lists::new(INTERVALS) }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lists.len() == 0
+    }
+
     /// Notes what waits for a color.
     #[inline]
     pub(crate) fn note(&mut self, slot: Slot, queued_ns: u64, steal_cost_ns: u64) {
@@ -58,7 +63,7 @@ impl Worthy {
     /// Takes a color with much time left; of those, the one that became worthy last, whose turn at its own core is farthest
     /// away.
     pub(crate) fn pop(&mut self) -> Option<Slot> {
-        if self.lists.len() == 0 {
+        if self.is_empty() {
             return None;
         }
         (0..INTERVALS).rev().find_map(|list| self.lists.pop_back(list))

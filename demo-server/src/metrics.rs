@@ -68,6 +68,11 @@ pub const TIMES: &[(&str, &str, ReadTimes)] = &[
         "A handler's run, as the mean of its batch, since the start: within this time for such a share of those timed",
         |core| &core.running,
     ),
+    (
+        "stealing_seconds",
+        "A theft by this core, since the start: within this time for such a share of them",
+        |core| &core.stealing,
+    ),
 ];
 
 /// Declares the counters of a core: field, name for scrapers, and what it counts.
@@ -82,6 +87,8 @@ macro_rules! counters {
             pub queueing: Times,
             /// A handler's run.
             pub running: Times,
+            /// A theft.
+            pub stealing: Times,
             /// Tables of the crates below, as their own text; renewed a few times a second.
             pub tables: Mutex<Vec<(&'static str, String)>>,
         }
@@ -128,6 +135,10 @@ counters! {
     panics, "panics_total", Counter, "Handlers that panicked; their connections were closed";
     abandoned, "abandoned_total", Counter, "Events whose connection was gone when they came";
     thefts, "thefts_total", Counter, "Colors stolen by this core";
+    misses, "thefts_missed_total", Counter, "Thefts by this core that came too late";
+    losses, "thefts_at_a_loss_total", Counter, "Thefts by this core that took longer than what came with them will";
+    steal_cost, "steal_cost_nanoseconds", Gauge, "What a theft costs, as learned";
+    wake_cost, "wake_cost_nanoseconds", Gauge, "What a wake costs, as learned";
     parks, "parks_total", Counter, "Times the worker went to sleep";
     submitted, "calls_posted_total", Counter, "System calls posted to the ring";
     completed, "calls_completed_total", Counter, "Completions reaped from the ring";

@@ -24,7 +24,7 @@ impl Boards {
         if let Some(core) = full {
             boards.slots[core] = std::array::from_fn(|n| {
                 let (color, queued_ns) = (Color(n as u64), 5_000 + n as u64);
-                Some(Offer { color, queued_ns, events: 1, penalty: 1 })
+                Some(Offer { color, queued_ns, events: 1, penalty_pct: 100 })
             });
             let (events, colors) = (SLOTS as u64, SLOTS as u64);
             boards.loads[core] = Load { queued_ns: 40_028, events, colors, slots: SLOTS };

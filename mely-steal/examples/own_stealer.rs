@@ -44,7 +44,7 @@ impl LoadView for Snapshot {
     fn offered(&self, core: CoreId, slot: usize) -> Option<Offer> {
         let queued_ns = *self.0.get(core.index())?.get(slot)?;
         let color = Color::at_home(core, slot as u64, self.0.len());
-        Some(Offer { color, queued_ns, events: 1, penalty: 1 })
+        Some(Offer { color, queued_ns, events: 1, penalty_pct: 100 })
     }
 
     fn steal_cost_ns(&self) -> u64 {

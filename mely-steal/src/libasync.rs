@@ -14,30 +14,38 @@
 use color_sched::{CoreId, Load, LoadView, Offer, Stealer, Theft};
 
 use crate::board;
+use crate::refused::Refused;
 
 /// The baseline policy: most loaded victim, first color under half of its events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Libasync;
+pub struct Libasync {
+    refused: Refused,
+}
 
 impl Libasync {
     /// The baseline. It has nothing to set.
     #[must_use]
     pub const fn new() -> Self {
-        Self
+        Self { refused: Refused::NOTHING }
     }
 }
 
 impl Stealer for Libasync {
     fn plan(&mut self, thief: CoreId, view: &impl LoadView) -> Option<Theft> {
+        let refused = self.refused.take();
         core_set(view).filter(|&victim| victim != thief).find_map(|victim| {
             let load = view.load(victim);
             if !can_be_stolen(&load) {
                 return None;
             }
             board::offers(victim, load.slots, view)
-                .find(|(_, offer)| is_under_half(offer, &load))
+                .find(|(slot, offer)| is_under_half(offer, &load) && !refused.is(victim, *slot))
                 .map(|(slot, offer)| Theft { victim, slot, color: offer.color })
         })
+    }
+
+    fn refused(&mut self, theft: &Theft) {
+        self.refused.note(theft);
     }
 }
 

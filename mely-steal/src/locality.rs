@@ -5,50 +5,73 @@
 
 use color_sched::CoreId;
 
+use crate::heuristic::Heuristic;
+use crate::price::price_ns;
 use crate::topology::{Distance, Topology};
 
-/// The core set of one thief, nearest first. Sorted once, then read.
+/// Nearest victims first, and dearer thefts from far memory. The core set of a thief is sorted once, then read.
+///
+/// ```
+/// use color_sched::CoreId;
+/// use mely_steal::{Heuristic, Locality, Topology};
+/// let mut nearest = Locality::new(Topology::grouped(4, &[(2, 2)])); // pairs share an L2
+/// nearest.prepare(CoreId(3), 4);
+/// assert_eq!(nearest.core_set().unwrap(), [CoreId(2), CoreId(0), CoreId(1)]);
+/// ```
 #[derive(Clone, Debug)]
-pub struct Nearest {
+pub struct Locality {
     topology: Topology,
     sorted_for: Option<(CoreId, usize)>,
-    cores: Vec<(Distance, CoreId)>,
+    cores: Vec<CoreId>,
 }
 
-impl Nearest {
-    /// Core sets by the distances of `topology`. Cores it doesn't know are the farthest.
+impl Locality {
+    /// By the distances of `topology`. Cores it doesn't know are the farthest.
     #[must_use]
-    pub fn new(topology: Topology) -> Self {
+    pub const fn new(topology: Topology) -> Self {
         Self { topology, sorted_for: None, cores: Vec::new() }
     }
 
-    /// All cores but the thief out of `cores`, nearest first: `construct_core_set` of the paper.
-    ///
-    /// ```
-    /// use color_sched::CoreId;
-    /// use mely_steal::{Topology, locality::Nearest};
-    /// let mut nearest = Nearest::new(Topology::grouped(4, &[(2, 2)])); // pairs share an L2
-    /// let set: Vec<u16> = nearest.core_set(CoreId(3), 4).iter().map(|(_, core)| core.0).collect();
-    /// assert_eq!(set, [2, 0, 1]);
-    /// ```
-    pub fn core_set(&mut self, thief: CoreId, cores: usize) -> &[(Distance, CoreId)] {
-        if self.sorted_for != Some((thief, cores)) {
-            self.sort(thief, cores);
-        }
-        &self.cores
+    /// From now on by the distances of another topology: a CPU has gone, or come back.
+    pub fn set_topology(&mut self, topology: Topology) {
+        self.topology = topology;
+        self.sorted_for = None;
     }
 
+    /// The distances.
+    #[must_use]
+    pub const fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// All cores but the thief out of `cores`, nearest first: `construct_core_set` of the paper.
     fn sort(&mut self, thief: CoreId, cores: usize) {
         let cores = cores.min(1 << 16);
         let first = (thief.index() + 1).min(cores);
         let others = (first..cores).chain(0..first).map(|core| CoreId(core as u16));
+        let mut set: Vec<(Distance, CoreId)> = others
+            .filter(|&core| core != thief)
+            .map(|core| (self.topology.distance(thief, core), core))
+            .collect();
+        set.sort_by_key(|&(distance, _)| distance);
         self.cores.clear();
-        self.cores.extend(
-            others
-                .filter(|&core| core != thief)
-                .map(|core| (self.topology.distance(thief, core), core)),
-        );
-        self.cores.sort_by_key(|&(distance, _)| distance);
+        self.cores.extend(set.iter().map(|&(_, core)| core));
         self.sorted_for = Some((thief, cores));
+    }
+}
+
+impl Heuristic for Locality {
+    fn prepare(&mut self, thief: CoreId, cores: usize) {
+        if self.sorted_for != Some((thief, cores)) {
+            self.sort(thief, cores);
+        }
+    }
+
+    fn core_set(&self) -> Option<&[CoreId]> {
+        Some(&self.cores)
+    }
+
+    fn price_ns(&self, thief: CoreId, victim: CoreId, price_ns_: u64) -> u64 {
+        price_ns(price_ns_, self.topology.distance(thief, victim))
     }
 }

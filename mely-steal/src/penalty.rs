@@ -5,22 +5,38 @@
 //! ```
 //!
 //! Differs: the paper divides each event's time by its own penalty as it is queued; here the sum is divided by the
-//! penalty of the next event, which decides what the thief's first miss is. A penalty of 0 counts as 1.
+//! penalty of the next event, which decides what the thief's first miss is. Penalties are learned by the scheduler, or
+//! pinned (`color_sched::Penalty`); one below 100 % counts as that.
 
 use color_sched::Offer;
 
-/// How much work a thief sees in a color, in nanoseconds.
+use crate::heuristic::Heuristic;
+
+/// Time left is divided by the penalty, and the color with the most is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Penalty;
+
+impl Heuristic for Penalty {
+    fn left_ns(&self, offer: &Offer, left_ns: u64) -> u64 {
+        self::left_ns(left_ns, offer.penalty_pct)
+    }
+
+    fn takes_most(&self) -> bool {
+        true
+    }
+}
+
+/// How much of `left_ns` a thief sees at this penalty.
 ///
 /// ```
-/// use color_sched::{Color, Offer};
 /// use mely_steal::penalty::left_ns;
-/// let warm = Offer { color: Color(7), queued_ns: 90_000, events: 3, penalty: 1000 };
-/// assert_eq!(left_ns(&warm), 90);
+/// assert_eq!(left_ns(90_000, 100_000), 90); // events of type B of the paper: 1000 times as long (§5.2)
+/// assert_eq!(left_ns(90_000, 100), 90_000);
 /// ```
 #[must_use]
-pub const fn left_ns(offer: &Offer) -> u64 {
-    match offer.queued_ns.checked_div(offer.penalty as u64) {
-        Some(left_ns) => left_ns,
-        None => offer.queued_ns,
+pub const fn left_ns(left_ns: u64, penalty_pct: u32) -> u64 {
+    if penalty_pct <= 100 {
+        return left_ns;
     }
+    (left_ns as u128 * 100 / penalty_pct as u128) as u64
 }

@@ -37,14 +37,15 @@ impl<W: Workload, C: Scheduler, T: Stealer> Birth<W, C, T> {
         let Self { mut core, control, world, workload, calls, dice, mut scheduler, .. } = self;
         let (id, shared) = (core.id(), Rc::clone(&world));
         let mut program = Program { core: id, fiber, world: shared, workload, calls, dice };
-        let mut thief = Thief { inner: self.stealer, world: &world, fiber, plan: None };
+        let mut thief = Thief { inner: self.stealer, world: &world, fiber, plans: Vec::new() };
         let mut watch = Watch { wake_price_ns: self.wake_price_ns, ..Watch::default() };
         let mut before = Counts::default();
         while !world.is_halted() {
+            thief.plans.clear();
             let wait = core.begin_turn(&mut program, &mut scheduler, &mut thief, true);
             let stolen = Counts::of(core.stats());
             thief.note(id, stolen.thefts - before.thefts, stolen.misses - before.misses);
-            let victim = thief.plan.map_or(id, |plan| plan.victim);
+            let victim = thief.plans.last().map_or(id, |plan| plan.victim);
             world.pay_for(fiber, id, (&before, &stolen), victim);
             let polled = core.poll(&mut program, wait);
             let began_at = world.now();
@@ -106,7 +107,7 @@ impl Watch {
 
 /// Estimated time of what a core offers.
 fn visible_ns<E: Send, S: Send>(core: &Core<E, S>, control: &Control<E, S>) -> Nanos {
-    let view = View { hub: &*control.hub, steal_cost_ns: 0 };
+    let view = View { hub: &*control.hub, steal_cost_ns: 0, steal_costs: &[] };
     let slots = view.load(core.id()).slots;
     let offers = (0..slots).filter_map(|slot| view.offered(core.id(), slot));
     offers.map(|offer| offer.queued_ns).sum()

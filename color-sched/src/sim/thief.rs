@@ -12,8 +12,8 @@ pub(super) struct Thief<'y, T> {
     pub(super) inner: T,
     pub(super) world: &'y World,
     pub(super) fiber: &'y Yielder,
-    /// Whom it last planned to rob.
-    pub(super) plan: Option<Theft>,
+    /// What it planned in this turn, in order.
+    pub(super) plans: Vec<Theft>,
 }
 
 /// The machine through the eyes of a thief who pays for each look: a line for a core's load, one for its board. Several
@@ -63,16 +63,47 @@ impl<V: LoadView> LoadView for Paid<'_, V> {
     fn steal_cost_ns(&self) -> u64 {
         self.view.steal_cost_ns()
     }
+
+    fn steal_cost_from_ns(&self, victim: CoreId) -> Option<u64> {
+        self.view.steal_cost_from_ns(victim)
+    }
+}
+
+impl<T: Stealer> Thief<'_, T> {
+    /// Lets the policy look, and pays for it.
+    fn look<V: LoadView>(
+        &mut self,
+        thief: CoreId,
+        view: &V,
+        plan: impl FnOnce(&mut T, &Paid<'_, V>) -> Option<Theft>,
+    ) -> Option<Theft> {
+        let (seen, sum_ns, farthest_ns) = (Cell::new(0), Cell::new(0), Cell::new(0));
+        let paid = Paid { view, world: self.world, thief, seen, sum_ns, farthest_ns };
+        let plan = plan(&mut self.inner, &paid);
+        // What was seen may be gone when this is over.
+        self.world.pay(self.fiber, thief, On::Stealing, paid.price_ns());
+        self.plans.extend(plan);
+        plan
+    }
 }
 
 impl<T: Stealer> Stealer for Thief<'_, T> {
     fn plan(&mut self, thief: CoreId, view: &impl LoadView) -> Option<Theft> {
-        let (seen, sum_ns, farthest_ns) = (Cell::new(0), Cell::new(0), Cell::new(0));
-        let paid = Paid { view, world: self.world, thief, seen, sum_ns, farthest_ns };
-        self.plan = self.inner.plan(thief, &paid);
-        // What was seen may be gone when this is over.
-        self.world.pay(self.fiber, thief, On::Stealing, paid.price_ns());
-        self.plan
+        self.look(thief, view, |policy, paid| policy.plan(thief, paid))
+    }
+
+    fn again(
+        &mut self,
+        thief: CoreId,
+        view: &impl LoadView,
+        last: &Theft,
+        stolen: usize,
+    ) -> Option<Theft> {
+        self.look(thief, view, |policy, paid| policy.again(thief, paid, last, stolen))
+    }
+
+    fn refused(&mut self, theft: &Theft) {
+        self.inner.refused(theft);
     }
 
     fn steals(&self) -> bool {
@@ -81,14 +112,11 @@ impl<T: Stealer> Stealer for Thief<'_, T> {
 }
 
 impl<T> Thief<'_, T> {
-    /// Tells what became of the plan.
-    pub(super) fn note(&mut self, thief: CoreId, thefts: u64, misses: u64) {
-        let Some(plan) = self.plan else { return };
-        if thefts > 0 {
-            self.world.note(thief, What::Steal, Some(plan.color));
-        }
-        if misses > 0 {
-            self.world.note(thief, What::Miss, Some(plan.color));
+    /// Tells what became of the plans: the first ones were carried out.
+    pub(super) fn note(&self, thief: CoreId, thefts: u64, misses: u64) {
+        let fates = (0..thefts).map(|_| What::Steal).chain((0..misses).map(|_| What::Miss));
+        for (plan, what) in self.plans.iter().zip(fates) {
+            self.world.note(thief, what, Some(plan.color));
         }
     }
 }

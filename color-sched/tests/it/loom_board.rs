@@ -27,7 +27,7 @@ fn item(n: u32) -> Box<Item> {
 }
 
 fn offer(color: u64) -> Offer {
-    Offer { color: Color(color), queued_ns: color, events: 1, penalty: 1 }
+    Offer { color: Color(color), queued_ns: color, events: 1, penalty_pct: 100 }
 }
 
 fn offered(board: &Board<Item>, slot: usize, color: u64, n: u32) {
@@ -41,11 +41,11 @@ fn owner_and_thief_never_both_have_an_item() {
         offered(&board, 0, 7, 10);
         let thief = {
             let board = Arc::clone(&board);
-            thread::spawn(move || board.take(0, Color(7), CoreId(1)).map(|item| item.add(1)))
+            thread::spawn(move || board.take(0, Color(7), CoreId(1), 9).map(|item| item.add(1)))
         };
         let had = match board.reclaim(0) {
             Found::Item(item) => Some(item.add(2)),
-            Found::Taken(thief) => {
+            Found::Taken { thief, .. } => {
                 assert_eq!(thief, CoreId(1));
                 None
             }
@@ -64,11 +64,11 @@ fn two_thieves_never_take_the_same_item() {
         offered(&board, 0, 7, 10);
         let thieves = [1, 2].map(|core| {
             let board = Arc::clone(&board);
-            thread::spawn(move || board.take(0, Color(7), CoreId(core)).map(|item| item.add(1)))
+            thread::spawn(move || board.take(0, Color(7), CoreId(core), 9).map(|item| item.add(1)))
         });
         let taken = thieves.map(|thief| thief.join().unwrap());
         assert_eq!(taken.iter().flatten().count(), 1);
-        assert!(matches!(board.reclaim(0), Found::Taken(_)));
+        assert!(matches!(board.reclaim(0), Found::Taken { .. }));
     });
 }
 
@@ -79,7 +79,7 @@ fn slot_that_is_refilled_gives_each_item_to_one_core() {
         offered(&board, 0, 7, 10);
         let thief = {
             let board = Arc::clone(&board);
-            thread::spawn(move || board.take(0, Color(8), CoreId(1)).map(|item| item.add(1)))
+            thread::spawn(move || board.take(0, Color(8), CoreId(1), 9).map(|item| item.add(1)))
         };
         let first = match board.reclaim(0) {
             Found::Item(item) => item.add(2),
@@ -93,7 +93,7 @@ fn slot_that_is_refilled_gives_each_item_to_one_core() {
         let stolen = thief.join().unwrap();
         match (board.reclaim(0), stolen) {
             (Found::Item(item), None) => assert_eq!(item.add(0), 20),
-            (Found::Taken(CoreId(1)), Some(21)) => {}
+            (Found::Taken { thief: CoreId(1), .. }, Some(21)) => {}
             _ => panic!("the second item was lost or doubled"),
         }
     });

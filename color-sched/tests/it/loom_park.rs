@@ -107,7 +107,7 @@ fn thief_that_was_seen_searching_does_not_wait_while_a_color_is_offered() {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 let (parker, board) = &*shared;
-                let offer = Offer { color: Color(7), queued_ns: 1, events: 1, penalty: 1 };
+                let offer = Offer { color: Color(7), queued_ns: 1, events: 1, penalty_pct: 100 };
                 assert!(board.offer(0, Box::new(1), &offer).is_ok());
                 if is_any_searching([parker].into_iter()) {
                     return Notice::Looks;
@@ -117,7 +117,7 @@ fn thief_that_was_seen_searching_does_not_wait_while_a_color_is_offered() {
         };
         let (parker, board) = &*shared;
         parker.search();
-        let steal = || board.read(0).and_then(|offer| board.take(0, offer.color, CoreId(1)));
+        let steal = || board.read(0).and_then(|offer| board.take(0, offer.color, CoreId(1), 9));
         let mut stolen = steal();
         if stolen.is_none() {
             parker.doze();

@@ -16,9 +16,6 @@ use crate::stages::{PARSE_WEIGHT, RESPOND_WEIGHT, Stage};
 use crate::wiring::event::Event;
 use crate::wiring::worker::Worker;
 
-/// How much dearer an event is on another core when its request lies in the cache of this one (Mely §3.3).
-const WARM_REQUEST: u32 = 2;
-
 /// What a trace keeps of each core: some seconds of a busy one, in 8 MB.
 pub const TRACE_SPANS: usize = 200_000;
 
@@ -29,8 +26,7 @@ pub fn stage_infos() -> Vec<StageInfo> {
         let info = StageInfo::new(stage.name());
         match stage {
             Stage::Parse => info.allocates().weight(PARSE_WEIGHT),
-            Stage::Lookup => info.penalty(WARM_REQUEST),
-            Stage::Respond => info.allocates().weight(RESPOND_WEIGHT).penalty(WARM_REQUEST),
+            Stage::Respond => info.allocates().weight(RESPOND_WEIGHT),
             Stage::Stream => info.allocates(),
             _ => info,
         }
@@ -42,8 +38,11 @@ pub fn stage_infos() -> Vec<StageInfo> {
 #[must_use]
 pub fn machine(config: &Config) -> color_sched::Config {
     let mut machine = color_sched::Config::new(config.cores.len(), stage_infos());
-    let by_time_left = config.steal_by.contains(&Heuristic::TimeLeft);
-    if config.steal == StealPolicy::Libasync || !by_time_left {
+    let by = |heuristic| config.steal == StealPolicy::Mely && config.steal_by.contains(&heuristic);
+    if !by(Heuristic::Penalty) {
+        machine.stages = machine.stages.into_iter().map(|stage| stage.penalty(1)).collect();
+    }
+    if !by(Heuristic::TimeLeft) {
         // Without that heuristic whatever waits may be stolen, worth it or not.
         machine.steal_cost = color_sched::Cost::fixed(0);
     }

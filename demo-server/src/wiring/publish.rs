@@ -1,9 +1,12 @@
 //! The crates' own counters to the ones that people and scrapers see.
 
+use std::fmt::Write;
+
 use color_sched::{CoreStats, Nanos};
 use flexsc_ring::Ring;
 use stingy_alloc::Reason;
 
+use crate::stages::Stage;
 use crate::wiring::objects::Objects;
 use crate::wiring::worker::Worker;
 
@@ -21,6 +24,10 @@ impl Worker<'_> {
         metrics.panics.set(stats.panics);
         metrics.abandoned.set(stats.abandoned);
         metrics.thefts.set(stats.thefts);
+        metrics.misses.set(stats.misses);
+        metrics.losses.set(stats.losses);
+        metrics.steal_cost.set(stats.steal_cost_ns);
+        metrics.wake_cost.set(stats.wake_cost_ns);
         metrics.parks.set(stats.parks);
         let ring = self.ring.stats();
         metrics.submitted.set(ring.submitted);
@@ -47,15 +54,32 @@ impl Worker<'_> {
         self.tables_at = self.now + TABLES_EVERY;
         metrics.queueing.set(|share| stats.queueing.quantile(share));
         metrics.running.set(|share| stats.running.quantile(share));
-        let Objects::Stingy(objects) = &self.objects else { return };
-        let slab = objects.slab().stats();
-        metrics.slab_objects.set(slab.sites.iter().map(|site| u64::from(site.live)).sum());
-        // A task that the slab has no room for waits; that is no fallback.
-        let fallbacks = [Reason::SizeGuard, Reason::Align, Reason::NoPermit, Reason::Escape];
-        metrics.fallbacks.set(fallbacks.map(|reason| slab.fallback(reason)).iter().sum());
-        metrics.unsealed.set(slab.fallback(Reason::Sealed));
-        if let Ok(mut tables) = metrics.tables.try_lock() {
-            *tables = vec![("slab", slab.to_string())];
+        metrics.stealing.set(|share| stats.stealing.quantile(share));
+        let mut tables = vec![("stages", learned(stats))];
+        if let Objects::Stingy(objects) = &self.objects {
+            let slab = objects.slab().stats();
+            metrics.slab_objects.set(slab.sites.iter().map(|site| u64::from(site.live)).sum());
+            // A task that the slab has no room for waits; that is no fallback.
+            let fallbacks = [Reason::SizeGuard, Reason::Align, Reason::NoPermit, Reason::Escape];
+            metrics.fallbacks.set(fallbacks.map(|reason| slab.fallback(reason)).iter().sum());
+            metrics.unsealed.set(slab.fallback(Reason::Sealed));
+            tables.push(("slab", slab.to_string()));
+        }
+        if let Ok(mut shown) = metrics.tables.try_lock() {
+            *shown = tables;
         }
     }
+}
+
+/// What the core has learned of its stages.
+fn learned(stats: &CoreStats) -> String {
+    let mut text = String::from("stage        event ns  +- ns  stolen %\n");
+    let spreads = stats.stage_spread_ns.iter().zip(&stats.stage_penalty_pct);
+    for ((stage, cost_ns), (spread_ns, penalty_pct)) in
+        Stage::ALL.iter().zip(&stats.stage_cost_ns).zip(spreads)
+    {
+        let name = stage.name();
+        let _ = writeln!(text, "{name:<12} {cost_ns:>8} {spread_ns:>6} {penalty_pct:>9}");
+    }
+    text
 }

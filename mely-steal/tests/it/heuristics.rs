@@ -91,7 +91,7 @@ fn a_penalty_divides_the_time_left() {
     for (queued_ns, by, expected) in
         [(90, 1, 90), (90, 1000, 0), (2_000, 1000, 2), (90, 0, 90), (u64::MAX, 1, u64::MAX)]
     {
-        assert_eq!(penalty::left_ns(&offer(1, queued_ns, 1, by)), expected, "{queued_ns} / {by}");
+        assert_eq!(penalty::left_ns(queued_ns, by * 100), expected, "{queued_ns} / {by}");
     }
 }
 
@@ -214,7 +214,8 @@ fn cores_beyond_the_topology_are_robbed_last() {
 fn empty_slots_are_passed_over() {
     let mut view = idle(2, 300);
     let load = victim(&[offer(1, 9_000, 1, 1); 3]).load;
-    view.victims[0] = Victim { load, slots: vec![None, None, Some(offer(1, 9_000, 1, 1))] };
+    let slots = vec![None, None, Some(offer(1, 9_000, 1, 1))];
+    view.victims[0] = Victim { load, slots, measured_ns: None };
     for policy in [&mut mely(2, true, true, true), &mut mely(2, false, false, false)] {
         let theft = policy.plan(CoreId(1), &view);
         assert_eq!(theft.map(|theft| (theft.slot, theft.color)), Some((2, Color(1))));

@@ -42,13 +42,14 @@ fn oracle(switches: Switches, topology: &Topology, thief: usize, view: &Plain) -
         let slots = victim.load.slots;
         for slot in 0..slots {
             let Some(offer) = victim.slots.get(slot).copied().flatten() else { continue };
-            let penalty = if switches.penalty { u64::from(offer.penalty.max(1)) } else { 1 };
-            let left_ns = offer.queued_ns / penalty;
+            let penalty =
+                if switches.penalty { u64::from(offer.penalty_pct.max(100)) } else { 100 };
+            let left_ns = offer.queued_ns * 100 / penalty;
             let far = match distance {
                 Distance::Memory(slit) if switches.locality => u64::from(slit.max(10)),
                 _ => 10,
             };
-            let price_ns = view.steal_cost_ns * far / 10;
+            let price_ns = victim.measured_ns.unwrap_or(view.steal_cost_ns * far / 10);
             let is_stealable = if switches.time_left {
                 left_ns > price_ns || price_ns == 0
             } else {
@@ -92,15 +93,19 @@ fn any_offer() -> impl Strategy<Value = Offer> {
 /// A core whose load and board need not agree.
 fn any_victim() -> impl Strategy<Value = Victim> {
     let slots = prop::collection::vec(prop::option::of(any_offer()), 0..9);
-    (slots, 0u64..40, 0u64..5, 0usize..2).prop_map(|(slots, events, colors, missing)| {
-        let shown = slots.len().saturating_sub(missing);
-        Victim { load: Load { queued_ns: 0, events, colors, slots: shown }, slots }
-    })
+    let measured = prop::option::of(0u64..500);
+    (slots, 0u64..40, 0u64..5, 0usize..2, measured).prop_map(
+        |(slots, events, colors, missing, measured_ns)| {
+            let shown = slots.len().saturating_sub(missing);
+            let load = Load { queued_ns: 0, events, colors, slots: shown };
+            Victim { load, slots, measured_ns }
+        },
+    )
 }
 
 fn any_view() -> impl Strategy<Value = Plain> {
     (prop::collection::vec(any_victim(), 0..10), prop_oneof![Just(0u64), 0u64..500])
-        .prop_map(|(victims, steal_cost_ns)| Plain { victims, steal_cost_ns })
+        .prop_map(|(victims, steal_cost_ns)| Plain { victims, steal_cost_ns, asked: Cell::new(0) })
 }
 
 fn any_topology() -> impl Strategy<Value = Topology> {
@@ -148,14 +153,17 @@ proptest! {
     ) {
         let switches = Switches { locality: true, time_left: true, penalty: false };
         let others = (0..view.cores() as u16).filter(|&core| core != thief).map(CoreId);
-        let pays = |offer: &Offer| offer.queued_ns > view.steal_cost_ns || view.steal_cost_ns == 0;
+        let pays = |core: CoreId, offer: &Offer| {
+            let price_ns = view.steal_cost_from_ns(core).unwrap_or(view.steal_cost_ns);
+            offer.queued_ns > price_ns || price_ns == 0
+        };
         let any_pays = others
             .flat_map(|core| (0..view.load(core).slots).map(move |slot| (core, slot)))
-            .any(|(core, slot)| view.offered(core, slot).is_some_and(|offer| pays(&offer)));
+            .any(|(core, slot)| view.offered(core, slot).is_some_and(|offer| pays(core, &offer)));
         match switches.policy(&topology).plan(CoreId(thief), &view) {
             Some(theft) => {
                 let offer = view.offered(theft.victim, theft.slot);
-                prop_assert!(offer.is_some_and(|offer| pays(&offer)));
+                prop_assert!(offer.is_some_and(|offer| pays(theft.victim, &offer)));
             }
             None => prop_assert!(!any_pays),
         }

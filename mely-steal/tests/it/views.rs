@@ -9,6 +9,8 @@ use color_sched::{Color, CoreId, Load, LoadView, Offer};
 pub(crate) struct Victim {
     pub(crate) load: Load,
     pub(crate) slots: Vec<Option<Offer>>,
+    /// What thefts from here have cost.
+    pub(crate) measured_ns: Option<u64>,
 }
 
 /// A view that is what it says.
@@ -16,6 +18,8 @@ pub(crate) struct Victim {
 pub(crate) struct Plain {
     pub(crate) victims: Vec<Victim>,
     pub(crate) steal_cost_ns: u64,
+    /// How often a load was asked for.
+    pub(crate) asked: Cell<u64>,
 }
 
 impl LoadView for Plain {
@@ -24,6 +28,7 @@ impl LoadView for Plain {
     }
 
     fn load(&self, core: CoreId) -> Load {
+        self.asked.set(self.asked.get() + 1);
         self.victims.get(core.index()).map_or_else(Load::default, |victim| victim.load)
     }
 
@@ -34,10 +39,15 @@ impl LoadView for Plain {
     fn steal_cost_ns(&self) -> u64 {
         self.steal_cost_ns
     }
+
+    fn steal_cost_from_ns(&self, victim: CoreId) -> Option<u64> {
+        self.victims.get(victim.index())?.measured_ns
+    }
 }
 
+/// An offer of a color that is so many times slower elsewhere.
 pub(crate) fn offer(color: u64, queued_ns: u64, events: u32, penalty: u32) -> Offer {
-    Offer { color: Color(color), queued_ns, events, penalty }
+    Offer { color: Color(color), queued_ns, events, penalty_pct: penalty * 100 }
 }
 
 /// A core whose waiting colors are exactly those on its board.
@@ -48,12 +58,12 @@ pub(crate) fn victim(offers: &[Offer]) -> Victim {
         colors: offers.len() as u64,
         slots: offers.len(),
     };
-    Victim { load, slots: offers.iter().copied().map(Some).collect() }
+    Victim { load, slots: offers.iter().copied().map(Some).collect(), measured_ns: None }
 }
 
 /// A machine on which nothing waits.
 pub(crate) fn idle(cores: usize, steal_cost_ns: u64) -> Plain {
-    Plain { victims: vec![Victim::default(); cores], steal_cost_ns }
+    Plain { victims: vec![Victim::default(); cores], steal_cost_ns, asked: Cell::new(0) }
 }
 
 /// A view that gives another answer each time it is asked, and remembers what it offered.
@@ -94,11 +104,15 @@ impl LoadView for Liar {
         }
         let color = Color(self.draw());
         self.said.borrow_mut().push((core, slot, color));
-        let (events, penalty) = (self.draw() as u32, self.draw() as u32);
-        Some(Offer { color, queued_ns: self.draw(), events, penalty })
+        let (events, penalty_pct) = (self.draw() as u32, self.draw() as u32);
+        Some(Offer { color, queued_ns: self.draw(), events, penalty_pct })
     }
 
     fn steal_cost_ns(&self) -> u64 {
         self.draw()
+    }
+
+    fn steal_cost_from_ns(&self, _victim: CoreId) -> Option<u64> {
+        (self.draw() == 0).then(|| self.draw())
     }
 }
