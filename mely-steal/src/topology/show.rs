@@ -150,9 +150,10 @@ impl Topology {
 
     /// Numbers and distances of the nodes, in the order in which cores name them.
     fn node_attributes(&self) -> String {
-        let mut order: Vec<u16> = Vec::new();
+        let mut is_named = vec![false; self.nodes.len()];
+        let mut order: Vec<u16> = Vec::with_capacity(self.nodes.len());
         for node in self.cores.iter().filter_map(|core| core.node) {
-            if !order.contains(&node) {
+            if !std::mem::replace(&mut is_named[usize::from(node)], true) {
                 order.push(node);
             }
         }

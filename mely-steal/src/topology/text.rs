@@ -47,7 +47,8 @@ impl Kind {
             "node" | "numanode" | "numa" => Self::Node,
             "core" => Self::Core,
             "pu" => Self::Pu,
-            "package" | "pack" | "socket" | "sock" | "die" | "group" | "machine" => Self::Other,
+            "package" | "pack" | "socket" | "sock" | "die" | "machine" => Self::Other,
+            _ if name.trim_end_matches(|c: char| c.is_ascii_digit()) == "group" => Self::Other,
             _ => {
                 let cache = name.strip_suffix("cache").unwrap_or(&name).strip_prefix('l')?;
                 let digits = cache.trim_end_matches(|c: char| c.is_ascii_alphabetic());

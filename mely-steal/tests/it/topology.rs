@@ -1,5 +1,9 @@
 //! Distances from sysfs trees, as machines have them and as none should.
 
+mod change;
+mod near;
+mod text;
+
 use std::fs;
 use std::path::Path;
 
