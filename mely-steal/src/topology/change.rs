@@ -75,11 +75,10 @@ impl Topology {
     }
 
     /// Looks which CPUs this process can use now. A core whose CPU cannot be used is at [`Distance::Unknown`] from all
-    /// until it can again; then it is as near as it was. No core changes its number. CPUs that were in the topology from
-    /// no source stay out.
+    /// until it can again; then it is as near as it was. No core changes its number. CPUs that had no core get none.
     ///
-    /// Two small files are read, tens of microseconds; while a core is gone, or the first thread is pinned, one more for each
-    /// thread of the process. Once a second is often enough.
+    /// Two small files are read: some 30 µs. While the first thread may not run on every core's CPU (it is pinned, or the
+    /// cpuset shrank) as much again for each other thread of the process. Once a second is often enough.
     ///
     /// ```
     /// use mely_steal::Topology;

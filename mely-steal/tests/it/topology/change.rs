@@ -160,6 +160,16 @@ fn an_offline_cpu_is_in_the_text_and_not_asked_for() {
 }
 
 #[test]
+fn a_cpu_that_the_text_calls_offline_is_gone_until_it_is_back() {
+    for text in ["l2:1 pu:3(offline=1)", "l2=0-2 pu=0-2(offline=1)"] {
+        let mut topology: Topology = text.parse().unwrap();
+        assert_eq!(topology.distance(CoreId(0), CoreId(1)), Distance::Unknown, "{text}");
+        assert_eq!(topology.update(&[2, 1, 0]), changes(&[], &[1]), "{text}");
+        assert_eq!(topology.distance(CoreId(0), CoreId(1)), Distance::Cache(2), "{text}");
+    }
+}
+
+#[test]
 fn a_core_that_is_gone_is_looked_at_last() {
     let mut topology = Topology::grouped(4, &[(2, 2)]);
     topology.update(&[0, 2, 3]);

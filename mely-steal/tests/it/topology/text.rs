@@ -95,6 +95,8 @@ fn two_cores_may_be_on_one_cpu_if_the_text_gives_sets() {
     assert_eq!(topology.distance(CoreId(0), CoreId(2)), Distance::Itself);
     assert_eq!(topology.distance(CoreId(0), CoreId(1)), Distance::Cache(2));
     assert_eq!(topology.to_string(), "l2=3-4 pu=3-4,3");
+    // Every level is of one size, and counts would still not say it.
+    assert_eq!(read("node=3 core=3 pu=3,3").to_string(), "node=3 core=3 pu=3,3");
 }
 
 #[test]
