@@ -84,6 +84,23 @@ fn a_node_without_its_files_is_a_node_without_cores() {
 }
 
 #[test]
+fn of_two_simulated_caches_of_one_level_the_larger_counts() {
+    assert_eq!(Topology::grouped(8, &[(2, 4), (2, 2)]).to_string(), "l2:2 pu:4");
+}
+
+#[test]
+fn of_two_caches_of_one_level_in_sysfs_the_first_counts() {
+    let root = sysfs(&[("cpu/online", "0-3")]);
+    cache(root.path(), &[0, 1], 2, 2, "Unified", "0-1");
+    cache(root.path(), &[2, 3], 2, 2, "Unified", "2-3");
+    cache(root.path(), &[0, 1, 2, 3], 4, 2, "Unified", "0-3");
+    let topology = Topology::from_sysfs(root.path()).unwrap();
+    assert_eq!(topology.distance(CoreId(0), CoreId(1)), Distance::Cache(2));
+    assert_eq!(topology.distance(CoreId(0), CoreId(2)), Distance::Memory(10));
+    assert_eq!(topology.to_string(), "l2:2 pu:2");
+}
+
+#[test]
 fn cores_beyond_those_that_can_be_named_are_left_out() {
     assert_eq!(Topology::uniform(1_000_000_000).cores(), 65536);
     let topology = Topology::grouped(70_000, &[(3, 2)]);
