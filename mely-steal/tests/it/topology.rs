@@ -128,9 +128,9 @@ fn two_workers_on_one_cpu_are_at_no_distance() {
 fn a_shared_instruction_cache_is_no_shared_cache() {
     let root = sysfs(&[("cpu/online", "0-1")]);
     for cpu in [0, 1] {
-        cache(root.path(), &[cpu], 0, 1, "Data", &cpu.to_string());
+        cache(root.path(), &[cpu], 1, 1, "Data", &cpu.to_string());
     }
-    cache(root.path(), &[0, 1], 1, 1, "Instruction", "0-1");
+    cache(root.path(), &[0, 1], 0, 1, "Instruction", "0-1");
     cache(root.path(), &[0, 1], 2, 2, "Unified", "0-1");
     let topology = Topology::from_sysfs(root.path()).unwrap();
     assert_eq!(topology.distance(CoreId(0), CoreId(1)), Distance::Cache(2));
