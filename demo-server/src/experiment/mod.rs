@@ -6,6 +6,10 @@
 //! | `stages` | what does a task cost as more and more are in flight through its stages? |
 //! | `allocate` | what do an allocation, a permit and a free on another CPU cost? |
 //! | `dispatch` | what does an event cost, here and at another core, and what do timers, stages and colors cost? |
+//! | `unbalanced` | what do thefts bring where a few events are long, and cost where there is nothing to steal? |
+//! | `penalty` | what does it bring to leave colors where their memory is warm? |
+//! | `cache_efficient` | what does it bring to rob near cores first? |
+//! | `stealing` | how are these three measured? |
 //! | `worker` | what does one configuration cost, alone in a fresh process? |
 //! | `runner` | how is a worker started, and what did it say? |
 //! | `valgrind` | what did valgrind count? |
@@ -26,11 +30,13 @@
 
 mod allocate;
 mod blocks;
+mod cache_efficient;
 mod counted;
 mod dispatch;
 mod interrupt;
 mod nginx;
 mod paired;
+mod penalty;
 mod probe;
 mod process;
 mod progress;
@@ -39,7 +45,9 @@ mod runner;
 mod scratch;
 mod servers;
 mod stages;
+mod stealing;
 mod sys;
+mod unbalanced;
 mod usage;
 mod valgrind;
 mod window;
@@ -95,6 +103,12 @@ pub enum Name {
     /// Events of known and new colors, at this core and another, timers, elections, stalls: the colors,
     /// tokio, async-executor, rayon
     Dispatch,
+    /// Short events and a few long ones, all on one core: Mely's thefts, Libasync-smp's, none, rayon, tokio
+    Unbalanced,
+    /// Events on memory that is warm where they are: thefts that heed it, and thefts that do not
+    Penalty,
+    /// A merge sort in two halves: thefts from near cores first, or from any
+    CacheEfficient,
 }
 
 /// Said where a peer is missing because it was not built in; the experiment's name follows.
@@ -132,7 +146,8 @@ pub fn run(args: &ExperimentArgs) -> anyhow::Result<ExitCode> {
     // This process mostly sleeps; where it does not, it must not do so beside the server.
     let pinned = pin_this_thread(&[load_cpu]);
     let can_pin = pinned.is_ok();
-    if args.name != Name::Dispatch {
+    let needs_a_cpu = matches!(args.name, Name::Nginx | Name::Stages | Name::Allocate);
+    if needs_a_cpu {
         pinned.context("cannot leave the server's CPU")?;
     }
     let setup = Setup { quick: args.quick, server_cpu, load_cpu, can_pin, interrupt };
@@ -141,6 +156,9 @@ pub fn run(args: &ExperimentArgs) -> anyhow::Result<ExitCode> {
         Name::Stages => stages::run(&setup)?,
         Name::Allocate => allocate::run(&setup)?,
         Name::Dispatch => dispatch::run(&setup)?,
+        Name::Unbalanced => unbalanced::run(&setup)?,
+        Name::Penalty => penalty::run(&setup)?,
+        Name::CacheEfficient => cache_efficient::run(&setup)?,
     };
     print!("{}", outcome.report);
     if let Some(path) = &args.json {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Setup;
@@ -23,6 +24,15 @@ use super::worker::{Answer, Bound, Job, Kernel, Source};
 const LIMIT: Duration = Duration::from_secs(120);
 const STEP: Duration = Duration::from_millis(2);
 
+/// The environment that a worker's allocator is tuned by.
+pub(super) type Env = &'static [(&'static str, &'static str)];
+
+/// What every worker says of itself.
+#[derive(Deserialize)]
+struct Units {
+    units: u64,
+}
+
 /// A worker's orders.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Work {
@@ -35,7 +45,7 @@ pub(super) struct Work {
     pub(super) sites: usize,
     pub(super) at_once: bool,
     /// The environment that its allocator is tuned by.
-    pub(super) env: &'static [(&'static str, &'static str)],
+    pub(super) env: Env,
 }
 
 impl Work {
@@ -121,7 +131,9 @@ impl Runner {
             args.extend(["--other-cpu".into(), self.other_cpu.to_string().into()]);
             cpus.push(self.other_cpu);
         }
-        Ok(self.run(&self.program, &args, work, &cpus)?.ns)
+        let mut command = Command::new(&self.program);
+        command.args(args).envs(work.env.iter().copied());
+        Ok(self.answer::<Answer>(&command, &cpus)?.ns)
     }
 
     /// How long a worker measures.
@@ -172,23 +184,34 @@ impl Runner {
             format!("--D1={first}"),
             format!("--LL={second}"),
         ];
-        self.counted(work, rounds, &tool, "--cachegrind-out-file", |counts| {
+        let args = |rounds| work.args(Length::Rounds(rounds));
+        self.counted(rounds, (work.env, args), &tool, "--cachegrind-out-file", |counts| {
             Ok(counts.data_misses()?)
         })
     }
 
     /// The instructions of a unit of the work, of runs of two lengths.
     pub(super) fn instructions(&self, work: &Work, rounds: [u64; 2]) -> anyhow::Result<f64> {
+        self.instructions_of(rounds, work.env, |rounds| work.args(Length::Rounds(rounds)))
+    }
+
+    /// The instructions of a unit of what a worker does that is started with `args`, which depend on the rounds, in `env`.
+    pub(super) fn instructions_of(
+        &self,
+        rounds: [u64; 2],
+        env: Env,
+        args: impl Fn(u64) -> Vec<String>,
+    ) -> anyhow::Result<f64> {
         let tool = ["--tool=callgrind".to_string()];
-        self.counted(work, rounds, &tool, "--callgrind-out-file", |counts| {
+        self.counted(rounds, (env, args), &tool, "--callgrind-out-file", |counts| {
             Ok(counts.instructions()?)
         })
     }
 
     fn counted(
         &self,
-        work: &Work,
         rounds: [u64; 2],
+        (env, args_of): (Env, impl Fn(u64) -> Vec<String>),
         tool: &[String],
         out: &str,
         read: impl Fn(&Counts) -> anyhow::Result<u64>,
@@ -201,26 +224,16 @@ impl Runner {
             let mut named = OsString::from(format!("{out}="));
             named.push(&file);
             args.extend([named, self.program.clone().into()]);
-            args.extend(work.args(Length::Rounds(rounds)).into_iter().map(OsString::from));
-            let answer = self.run(valgrind, &args, work, &[self.cpu])?;
+            args.extend(args_of(rounds).into_iter().map(OsString::from));
+            let mut command = Command::new(valgrind);
+            command.args(args).envs(env.iter().copied());
+            let answer: Units = self.answer(&command, &[self.cpu])?;
             let text = fs::read_to_string(&file).context("valgrind has written nothing")?;
             *run = (read(&Counts::parse(&text)?)?, answer.units);
         }
         net(runs[0], runs[1]).context(
             "the longer of two runs did no more work, or counted less: chance outweighs the work",
         )
-    }
-
-    fn run(
-        &self,
-        program: &Path,
-        args: &[OsString],
-        work: &Work,
-        cpus: &[usize],
-    ) -> anyhow::Result<Answer> {
-        let mut command = Command::new(program);
-        command.args(args).envs(work.env.iter().copied());
-        self.answer(&command, cpus)
     }
 
     /// What a worker of this program says that is started with `args` on `cpus`.

@@ -23,7 +23,7 @@
 
 mod boxes;
 mod cores;
-mod cycles;
+pub(super) mod cycles;
 mod election;
 #[cfg(feature = "peers")]
 mod futures;
@@ -34,7 +34,7 @@ mod memory;
 mod parked;
 mod polling;
 mod relay;
-mod samples;
+pub(super) mod samples;
 mod simulated;
 #[cfg(feature = "peers")]
 mod sleeps;
@@ -279,7 +279,7 @@ fn timed(
 
 /// Keeps a core busy for so many turns of a loop that no compiler and no processor can shorten.
 #[inline]
-fn spin(turns: u64) {
+pub(super) fn spin(turns: u64) {
     let mut x = black_box(0x2545_f491_4f6c_dd1d_u64);
     for _ in 0..turns {
         x = shuffled(x);
@@ -290,7 +290,7 @@ fn spin(turns: u64) {
 /// The next of Marsaglia's 64-bit xorshift numbers (*Xorshift RNGs*, 2003): three shifts and three exclusive ors, each
 /// of which needs the one before.
 #[inline]
-const fn shuffled(mut x: u64) -> u64 {
+pub(super) const fn shuffled(mut x: u64) -> u64 {
     x ^= x << 13;
     x ^= x >> 7;
     x ^= x << 17;
@@ -298,7 +298,7 @@ const fn shuffled(mut x: u64) -> u64 {
 }
 
 /// The numbers below `n` in an order without pattern, the same every time.
-fn without_pattern(n: usize) -> Vec<usize> {
+pub(super) fn without_pattern(n: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     for i in (1..order.len()).rev() {

@@ -17,6 +17,7 @@
 //! | `oversize` | what does a request cost that is larger than its site? |
 //! | `outside` | what does the slab cost a program that never enters a scope? |
 //! | `dispatch` | what does an event cost, here, at another core, and in other schedulers? |
+//! | `steal` | what does a program come to on two cores under each stealing policy? |
 
 mod admit;
 mod clock;
@@ -29,6 +30,7 @@ mod pair;
 mod remote;
 mod slab;
 mod stages;
+mod steal;
 
 use std::process::ExitCode;
 
@@ -44,6 +46,12 @@ pub(super) use heap::mimalloc_version;
 pub(super) use pair::BURST;
 pub(super) use remote::SIZE as REMOTE_SIZE;
 pub(super) use slab::{largest_burst, tasks_at_once};
+pub use steal::StealArgs;
+#[cfg(test)]
+pub(super) use steal::run as steal_found;
+pub(super) use steal::{
+    By as StealBy, Case as StealCase, Found as StealFound, Metric as StealMetric,
+};
 
 use clock::Clock;
 
@@ -155,6 +163,13 @@ fn work(args: &WorkerArgs) -> anyhow::Result<Answer> {
 /// Runs a worker of `dispatch` and prints what it found.
 pub fn run_dispatch(args: &DispatchArgs) -> anyhow::Result<ExitCode> {
     let found = dispatch::run(args).with_context(|| format!("{args:?}"))?;
+    println!("{}", serde_json::to_string(&found)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a worker of the experiments on stealing and prints what it found.
+pub fn run_steal(args: &StealArgs) -> anyhow::Result<ExitCode> {
+    let found = steal::run(args).with_context(|| format!("{args:?}"))?;
     println!("{}", serde_json::to_string(&found)?);
     Ok(ExitCode::SUCCESS)
 }

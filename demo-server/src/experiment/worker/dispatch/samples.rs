@@ -1,46 +1,54 @@
 //! What are the quantiles of many times?
 
-use super::Metric;
-
 /// Times in nanoseconds, kept in memory that was touched before the first of them came.
 #[derive(Debug)]
-pub(super) struct Samples {
+pub(in super::super) struct Samples {
     ns: Vec<u32>,
     len: usize,
 }
 
 impl Samples {
     /// Room for so many; what comes after them is left out.
-    pub(super) fn new(room: usize) -> Samples {
+    pub(in super::super) fn new(room: usize) -> Samples {
         // Not zero: the kernel would lend zeros without memory.
         Samples { ns: vec![u32::MAX; room], len: 0 }
     }
 
     #[inline]
-    pub(super) fn add(&mut self, ns: u64) {
+    pub(in super::super) fn add(&mut self, ns: u64) {
         if let Some(slot) = self.ns.get_mut(self.len) {
             *slot = u32::try_from(ns).unwrap_or(u32::MAX);
             self.len += 1;
         }
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(in super::super) fn clear(&mut self) {
         self.len = 0;
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in super::super) fn len(&self) -> usize {
         self.len
     }
 
     /// Adds those of another.
-    pub(super) fn append(&mut self, other: &Samples) {
+    pub(in super::super) fn append(&mut self, other: &Samples) {
         self.ns.truncate(self.len);
         self.ns.extend_from_slice(&other.ns[..other.len]);
         self.len = self.ns.len();
     }
 
+    /// Which share of the times is below `ns`; 0 if there are none.
+    pub(in super::super) fn share_below(&self, ns: u64) -> f64 {
+        let below = self.ns[..self.len].iter().filter(|&&time| u64::from(time) < ns).count();
+        below as f64 / self.len.max(1) as f64
+    }
+
     /// The values at these quantiles (nearest rank), each divided by `by`. Nothing if there are no times.
-    pub(super) fn quantiles(&mut self, by: f64, asked: &[(Metric, f64)]) -> Vec<(Metric, f64)> {
+    pub(in super::super) fn quantiles<M: Copy>(
+        &mut self,
+        by: f64,
+        asked: &[(M, f64)],
+    ) -> Vec<(M, f64)> {
         let times = &mut self.ns[..self.len];
         times.sort_unstable();
         let Some(last) = times.len().checked_sub(1) else { return Vec::new() };
@@ -51,6 +59,7 @@ impl Samples {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Metric;
     use super::*;
 
     #[test]
