@@ -21,7 +21,7 @@ fn units(line: &str) -> u64 {
 }
 
 /// The first and the last CPU that we may use, if there are two.
-fn two_cpus() -> Option<[usize; 2]> {
+pub(crate) fn two_cpus() -> Option<[usize; 2]> {
     let status =
         std::fs::read_to_string("/proc/thread-self/status").expect("a thread has a status");
     let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));

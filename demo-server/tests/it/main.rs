@@ -18,6 +18,7 @@ mod load;
 mod observe;
 mod refuse;
 mod serve;
+mod steal;
 mod support;
 mod tidy;
 mod worker;
