@@ -62,6 +62,7 @@ impl Batches {
         P: Admission + Handler<Event = E, State = S>,
     {
         scheduler.permits_returned();
+        desk.open_board(scheduler);
         let (mut events, mut spent_ns) = (0, 0);
         // The time of the last poll is the start of the first batch.
         let mut is_stamped = true;
@@ -87,9 +88,7 @@ impl Batches {
                 false => self.end_untimed(desk, stage, ran),
             };
             spent_ns += took_ns;
-            if let Some(offers) = &mut desk.offers {
-                offers.pass(took_ns);
-            }
+            desk.pace.pass(took_ns);
             is_stamped = is_timed;
             desk.hand_over(program, scheduler);
             desk.publish();

@@ -7,7 +7,7 @@ use crate::home::{Colors, Entry, NIL, Place};
 use crate::hub::{Hub, Message};
 use crate::learn::Estimate;
 use crate::machine::Config;
-use crate::offers::Offers;
+use crate::offers::{Offers, Pace, Waiting};
 use crate::outbox::Outbox;
 use crate::record::{Cell, Queued, Status};
 use crate::stage_cost::StageCost;
@@ -45,6 +45,8 @@ pub(crate) struct Desk<E, S> {
     pub(crate) fresh: Vec<Ready>,
     /// Colors that are in the scheduler and have become more urgent.
     pub(crate) raised: Vec<(Color, Slot)>,
+    /// Colors among `fresh` may have been offered, and stolen.
+    pub(crate) is_fresh_stale: bool,
     /// Colors that are in the scheduler and were found stolen.
     pub(crate) gone: Vec<(Color, Slot)>,
     /// Events whose color has closed, for the program.
@@ -62,6 +64,8 @@ pub(crate) struct Desk<E, S> {
     pub(crate) wake_cost: Estimate,
     /// Present while this core's colors are offered to others.
     pub(crate) offers: Option<Offers>,
+    pub(crate) pace: Pace,
+    pub(crate) waiting: Waiting,
     queue_limit: usize,
     has_transients: bool,
     /// Saves a division where the number of cores is a power of two.
@@ -87,6 +91,7 @@ impl<E: Send, S: Send> Desk<E, S> {
             wheel: Wheel::default(),
             fresh: Vec::new(),
             raised: Vec::new(),
+            is_fresh_stale: false,
             gone: Vec::new(),
             lost: Vec::new(),
             ended: Vec::new(),
@@ -97,6 +102,8 @@ impl<E: Send, S: Send> Desk<E, S> {
             trial: None,
             wake_cost: Estimate::new(config.wake_cost),
             offers: None,
+            pace: Pace::NEVER,
+            waiting: Waiting::default(),
             queue_limit: config.queue_limit,
             has_transients: config.transient_colors,
             home_mask: cores.is_power_of_two().then(|| cores as u64 - 1),
@@ -290,27 +297,24 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
         let cost_ns = u64::from(stage.ns());
         let is_raised = cell.push(stage.queued(target, event, self.now));
-        if let Some(offers) = &mut self.offers {
-            offers.waiting.add(1, cost_ns);
-        }
+        self.waiting.add(1, cost_ns);
+        let (queued_ns, is_home) = (cell.queued_ns, known.is_home);
         match cell.status {
             Status::Queued => {
-                let color = known.color;
                 if is_raised {
-                    self.raised.push((color, slot));
-                }
-                if let Some(offers) = &mut self.offers {
-                    let next = cell.stage().and_then(|stage| self.stages.get(stage.index()));
-                    let left_ns = next.map_or(0, |next| next.left_ns(cell.queued_ns));
-                    offers.worthy.note(slot, left_ns, self.steal_cost.ns());
+                    self.raised.push((known.color, slot));
                 }
             }
-            Status::Running => {}
+            // It is noted when it has run.
+            Status::Running => return Ok(()),
             _ => {
                 cell.status = Status::Queued;
                 let (color, stage, priority) = (known.color, target.stage, cell.priority);
                 self.fresh.push(Ready { color, slot, stage, priority });
             }
+        }
+        if self.may_be_worthy(queued_ns) && is_home {
+            self.note_worth(slot);
         }
         Ok(())
     }
@@ -325,9 +329,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
         let cost_ns = u64::from(stage.ns());
         cell.push(stage.queued(target, event, self.now));
-        if let Some(offers) = &mut self.offers {
-            offers.waiting.add(1, cost_ns);
-        }
+        self.waiting.add(1, cost_ns);
         Ok(())
     }
 

@@ -31,12 +31,12 @@ impl<E: Send, S: Send> Desk<E, S> {
         if self.fresh.is_empty() {
             return;
         }
-        if self.offers.is_some() {
-            self.push_worthy(scheduler);
+        if self.is_fresh_stale {
+            self.push_unstolen(scheduler);
         } else {
             self.fresh.iter().for_each(|ready| scheduler.push(*ready));
-            self.fresh.clear();
         }
+        self.fresh.clear();
     }
 
     /// Puts what has become more urgent since it was pushed where it belongs now.
@@ -49,25 +49,15 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
     }
 
-    /// As [`Self::push_fresh`], and notes what is worth a theft.
-    fn push_worthy(&mut self, scheduler: &mut impl Scheduler) {
-        for fresh in self.fresh.drain(..) {
-            // A color may have been offered and stolen in the batch that made it ready.
-            let Some((cell, _)) = self.colors.waiting(fresh.color, fresh.slot) else { continue };
-            match cell.status {
-                Status::Queued => {}
-                Status::Offered(_) => {
-                    scheduler.push(fresh);
-                    continue;
-                }
-                _ => continue,
-            }
-            scheduler.push(fresh);
-            if let (Some(offers), Some(stage)) =
-                (&mut self.offers, self.stages.get(fresh.stage.index()))
-            {
-                let left_ns = stage.left_ns(cell.queued_ns);
-                offers.worthy.note(fresh.slot, left_ns, self.steal_cost.ns());
+    /// As [`Self::push_fresh`], if colors were offered, and may have been stolen, in the batch that made them ready.
+    #[cold]
+    fn push_unstolen(&mut self, scheduler: &mut impl Scheduler) {
+        self.is_fresh_stale = false;
+        for fresh in &self.fresh {
+            let waiting = self.colors.waiting(fresh.color, fresh.slot);
+            let is_here = |status| matches!(status, Status::Queued | Status::Offered(_));
+            if waiting.is_some_and(|(cell, _)| is_here(cell.status)) {
+                scheduler.push(*fresh);
             }
         }
     }

@@ -35,6 +35,14 @@ impl Spin {
         };
     }
 
+    /// The core never waits: it looks around until something comes up.
+    pub(crate) fn goes_on_for_ever<E: Send, S: Send>(&mut self, desk: &Desk<E, S>) {
+        if desk.offers.is_some() && self.until.is_none() {
+            self.until = Some(Nanos::MAX);
+            desk.hub.station(desk.id).parker.search();
+        }
+    }
+
     /// Shall the idle core look around once more?
     pub(crate) fn goes_on<E: Send, S: Send>(&mut self, now: Nanos, desk: &Desk<E, S>) -> bool {
         if desk.offers.is_none() || self.budget_ns < LEAST_NS || desk.is_stopping {

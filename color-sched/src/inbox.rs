@@ -92,9 +92,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         for queued in later {
             record.cell.push(queued);
         }
-        if let Some(offers) = &mut self.offers {
-            offers.waiting.add(record.cell.len(), record.cell.queued_ns);
-        }
+        self.waiting.add(record.cell.len(), record.cell.queued_ns);
         self.come_home(entry, *record);
     }
 

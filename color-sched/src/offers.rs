@@ -11,8 +11,39 @@ use crate::stealer::{Load, Offer};
 use crate::theft::Trial;
 use crate::worthy::Worthy;
 
-/// Estimated time after which a board is looked at that has something on it.
+/// Estimated time after which the board is looked at, if something is on it or is worth being put there.
 const SEEN_NS: Nanos = 5_000;
+/// How often the board is filled while every core has work: should one get stuck, others find something there.
+const FILL_NS: Nanos = 100_000;
+/// Other cores that are looked at in a refresh of the board, to see whether one is idle.
+const LOOKS: usize = 8;
+
+/// What an event has to know of all this: is it worth a note, and is it time for the board?
+#[derive(Debug)]
+pub(crate) struct Pace {
+    /// Colors with so much waiting may be worth a theft. No color is while nobody steals.
+    pub(crate) worth_ns: Nanos,
+    /// Estimated time of what has run since the board was refreshed.
+    unseen_ns: Nanos,
+    /// When the board is to be refreshed.
+    due_ns: Nanos,
+}
+
+impl Pace {
+    /// Nobody steals.
+    pub(crate) const NEVER: Self = Self { worth_ns: Nanos::MAX, unseen_ns: 0, due_ns: Nanos::MAX };
+
+    /// So much has run, as estimated.
+    #[inline]
+    pub(crate) fn pass(&mut self, ns: Nanos) {
+        self.unseen_ns = self.unseen_ns.saturating_add(ns);
+    }
+
+    #[inline]
+    fn is_due(&self) -> bool {
+        self.unseen_ns >= self.due_ns
+    }
+}
 
 /// What the owner remembers of a color on its board.
 #[derive(Clone, Copy, Debug)]
@@ -52,44 +83,36 @@ impl Waiting {
 #[derive(Debug)]
 pub(crate) struct Offers {
     pub(crate) worthy: Worthy,
-    pub(crate) waiting: Waiting,
     board: [Option<Kept>; SLOTS],
     on_board: usize,
     /// When thieves are to be woken for what is on the board already.
     remind_at: Nanos,
-    /// Estimated time of what has run since the board was refreshed.
-    unseen_ns: Nanos,
-    /// Thieves have been told that something is on the board.
-    is_shown: bool,
+    /// When colors are to be offered though every core has work.
+    fill_at: Nanos,
+    /// Where the search for an idle core goes on.
+    looked_at: usize,
 }
 
 impl Offers {
     pub(crate) fn new() -> Self {
         Self {
             worthy: Worthy::new(),
-            waiting: Waiting::default(),
             board: [None; SLOTS],
             on_board: 0,
             remind_at: 0,
-            unseen_ns: 0,
-            is_shown: false,
+            fill_at: 0,
+            looked_at: 0,
         }
     }
 
-    /// So much has run, as estimated.
-    #[inline]
-    pub(crate) fn pass(&mut self, ns: Nanos) {
-        self.unseen_ns += ns;
-    }
-
-    /// Is it time to see what has been taken, and what there is instead? Not before thieves may have run half of what is
-    /// on the board; and never while there is nothing on it, and nothing to be put there.
-    #[inline]
-    fn is_due(&self) -> bool {
-        if self.on_board == 0 {
-            return self.is_shown || !self.worthy.is_empty();
+    /// When the board is to be refreshed, in estimated time of what runs: before thieves can have run more than half of what
+    /// is on it; never, while nothing is on it and nothing is to be put there.
+    fn due_ns(&self) -> Nanos {
+        match self.on_board {
+            0 if self.worthy.is_empty() => Nanos::MAX,
+            0 => SEEN_NS,
+            _ => SEEN_NS.min(self.visible_ns() / 2),
         }
-        self.unseen_ns >= SEEN_NS || self.unseen_ns >= self.visible_ns() / 2
     }
 
     /// Nothing is in this slot of the board any more.
@@ -113,8 +136,58 @@ impl<E: Send, S: Send> Desk<E, S> {
     /// [Refreshes](Self::refresh_board) the board between two batches, if it is time.
     #[inline]
     pub(crate) fn tend_board(&mut self, scheduler: &mut impl Scheduler) {
-        if self.offers.as_ref().is_some_and(Offers::is_due) {
+        if self.pace.is_due() {
             self.refresh_board(scheduler, 0, 0);
+        }
+    }
+
+    /// [Refreshes](Self::refresh_board) the board before the first batch after a poll, if there is anything to show. A core
+    /// whose colors are all refused comes no further.
+    #[inline]
+    pub(crate) fn open_board(&mut self, scheduler: &mut impl Scheduler) {
+        if self.pace.due_ns != Nanos::MAX {
+            self.refresh_board(scheduler, 0, 0);
+        }
+    }
+
+    /// From now on colors are offered.
+    pub(crate) fn begin_offering(&mut self) {
+        self.offers = Some(Offers::new());
+        self.set_pace(Nanos::MAX);
+    }
+
+    fn set_pace(&mut self, due_ns: Nanos) {
+        let cost_ns = self.steal_cost.ns();
+        // At a cost of 0 every color is worthy.
+        let worth_ns = if cost_ns == 0 { 0 } else { cost_ns.saturating_add(1) };
+        self.pace = Pace { worth_ns, unseen_ns: 0, due_ns };
+    }
+
+    /// May so much waiting be worth a theft?
+    #[inline(always)]
+    pub(crate) fn may_be_worthy(&self, queued_ns: Nanos) -> bool {
+        queued_ns >= self.pace.worth_ns
+    }
+
+    /// Notes a color that may be worth a theft.
+    #[inline(never)]
+    pub(crate) fn note_worth(&mut self, slot: Slot) {
+        let Some(offers) = &mut self.offers else { return };
+        let cell = self.colors.cell(slot);
+        let Some(stage) = cell.stage().and_then(|stage| self.stages.get(stage.index())) else {
+            return;
+        };
+        let left_ns = stage.left_ns(cell.queued_ns);
+        if offers.worthy.note(slot, left_ns, self.steal_cost.ns()) {
+            self.pace.due_ns = self.pace.due_ns.min(SEEN_NS);
+        }
+    }
+
+    /// A color that may have been worth a theft is about to run.
+    #[inline(never)]
+    pub(crate) fn forget_worth(&mut self, slot: Slot) {
+        if let Some(offers) = &mut self.offers {
+            offers.worthy.forget(slot);
         }
     }
 
@@ -126,19 +199,23 @@ impl<E: Send, S: Send> Desk<E, S> {
         elected: usize,
         busy_ns: Nanos,
     ) {
+        // A color must not be where it is going before what it has sent from here.
+        self.publish();
         self.sweep(scheduler);
+        // What is offered before it is in the scheduler must not be pushed there once it is stolen.
+        self.is_fresh_stale |= !self.fresh.is_empty();
         let ready = scheduler.len() + elected;
-        let has_offered = self.fill(ready);
+        let has_offered = (busy_ns > 0 || self.is_fill_due()) && self.fill(ready);
         let Some(offers) = &mut self.offers else { return };
-        offers.unseen_ns = 0;
-        offers.is_shown = offers.on_board > 0;
+        let due_ns = offers.due_ns();
         let load = Load {
-            queued_ns: offers.waiting.queued_ns,
-            events: offers.waiting.events,
+            queued_ns: self.waiting.queued_ns,
+            events: self.waiting.events,
             colors: ready as u64,
             slots: offers.board.iter().rposition(Option::is_some).map_or(0, |last| last + 1),
         };
         self.hub.station(self.id).load.publish(&load);
+        self.set_pace(due_ns);
         // Last: who is woken reads the load as well as the board. What nobody was woken for, because others were searching,
         // or because it was worth less than a wake at the time, may be worth one now.
         let is_busy = busy_ns >= self.wake_cost.ns();
@@ -147,6 +224,22 @@ impl<E: Send, S: Send> Desk<E, S> {
         if has_offered || self.offers.as_ref().is_some_and(is_due) {
             self.wake_thief(busy_ns);
         }
+    }
+
+    /// Is there a core to offer anything to, or has it been long?
+    fn is_fill_due(&mut self) -> bool {
+        let Some(offers) = &mut self.offers else { return false };
+        let cores = self.hub.cores();
+        let first = offers.looked_at;
+        let mut seen = (first..first + LOOKS.min(cores)).map(|core| CoreId((core % cores) as u16));
+        offers.looked_at = (first + LOOKS) % cores;
+        let id = self.id;
+        let is_idle = |core| core != id && !self.hub.station(core).parker.is_running();
+        let is_due = seen.any(is_idle) || offers.fill_at <= self.now;
+        if is_due {
+            offers.fill_at = self.now.saturating_add(FILL_NS);
+        }
+        is_due
     }
 
     fn sweep(&mut self, scheduler: &mut impl Scheduler) {
@@ -197,8 +290,8 @@ impl<E: Send, S: Send> Desk<E, S> {
                 }
                 let slot = Slot(known.cell);
                 self.colors.free_cell(slot);
-                if let (Some(offers), Some(kept)) = (&mut self.offers, kept) {
-                    offers.waiting.remove(kept.events, kept.queued_ns);
+                if let Some(kept) = kept {
+                    self.waiting.remove(kept.events, kept.queued_ns);
                 }
                 self.stats.stolen += 1;
                 false
@@ -228,7 +321,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         has_offered
     }
 
-    /// Offers one color, if it is free to go.
+    /// Offers one color, if it is free to go. It may have run since it was noted, if thefts have become dearer in between.
     fn offer(&mut self, slot: Slot, board_slot: usize) -> bool {
         let cell = self.colors.cell(slot);
         let (entry, pins) = (cell.entry, cell.pins);
@@ -336,9 +429,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         known.is_home = false;
         known.is_transient = record.is_transient;
         known.incarnation = record.incarnation;
-        if let Some(offers) = &mut self.offers {
-            offers.waiting.add(record.cell.len(), record.cell.queued_ns);
-        }
+        self.waiting.add(record.cell.len(), record.cell.queued_ns);
         self.unpack(entry, record);
         let (_, cell, known) = self.colors.cell_of(entry);
         let Some(ready) = ready(cell, known) else { return };

@@ -49,6 +49,12 @@ impl Parker {
         self.0.store(SEARCHING, Ordering::Relaxed);
     }
 
+    /// Has the core something to run, as far as it has said? A hint.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == RUNNING
+    }
+
     /// Is the core looking around, or notified and on its way to do so? A hint: who has published something and relies on
     /// the core to find it asks [`is_any_searching`].
     #[must_use]

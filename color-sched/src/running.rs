@@ -32,6 +32,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         if cell.status != Status::Queued {
             return None;
         }
+        let was_worthy = cell.queued_ns >= self.pace.worth_ns;
         let queued = cell.pop()?;
         let state = match mem::replace(&mut known.place, Place::Running) {
             Place::Here(state) => Some(state),
@@ -39,9 +40,9 @@ impl<E: Send, S: Send> Desk<E, S> {
         };
         cell.status = Status::Running;
         let entry = cell.entry;
-        if let Some(offers) = &mut self.offers {
-            offers.waiting.remove(1, u64::from(queued.cost_ns));
-            offers.worthy.forget(elected.slot);
+        self.waiting.remove(1, u64::from(queued.cost_ns));
+        if was_worthy {
+            self.forget_worth(elected.slot);
         }
         Some(Begun { entry, state, queued })
     }
@@ -56,9 +57,7 @@ impl<E: Send, S: Send> Desk<E, S> {
             return None;
         }
         let queued = self.colors.cell(ran.slot).pop()?;
-        if let Some(offers) = &mut self.offers {
-            offers.waiting.remove(1, u64::from(queued.cost_ns));
-        }
+        self.waiting.remove(1, u64::from(queued.cost_ns));
         Some(queued)
     }
 
@@ -74,10 +73,14 @@ impl<E: Send, S: Send> Desk<E, S> {
         match self.colors.put_back(entry, ran.slot, state) {
             Next::Ready(stage, priority) => {
                 let ready = Ready { stage, priority, ..ran };
-                if self.fresh.is_empty() && self.offers.is_none() {
+                if self.fresh.is_empty() {
                     scheduler.push(ready);
                 } else {
                     self.fresh.push(ready);
+                }
+                let queued_ns = self.colors.cell(ran.slot).queued_ns;
+                if self.may_be_worthy(queued_ns) && self.colors.entry(entry).is_home {
+                    self.note_worth(ran.slot);
                 }
                 None
             }
@@ -95,7 +98,11 @@ impl<E: Send, S: Send> Desk<E, S> {
         let (_, cell, known) = self.colors.cell_of(entry);
         if let Some(ready) = ready(cell, known) {
             cell.status = Status::Queued;
+            let queued_ns = cell.queued_ns;
             self.fresh.push(ready);
+            if self.may_be_worthy(queued_ns) {
+                self.note_worth(ready.slot);
+            }
             return;
         }
         let (slot, color) = (Slot(known.cell), known.color);
@@ -195,9 +202,7 @@ impl<E: Send, S: Send> Desk<E, S> {
             // A home that has ended has no use for the news.
             let _ = self.send(home, Message::Closed { color, incarnation });
         }
-        if let Some(offers) = &mut self.offers {
-            offers.waiting.remove(record.cell.len(), record.cell.queued_ns);
-        }
+        self.waiting.remove(record.cell.len(), record.cell.queued_ns);
         self.dissolve(*record);
     }
 
@@ -235,9 +240,7 @@ impl<E: Send, S: Send> Desk<E, S> {
                 }
             }
         }
-        if let Some(offers) = &mut self.offers {
-            offers.waiting = Waiting::default();
-        }
+        self.waiting = Waiting::default();
         self.stats.colors = 0;
         let armed = self.wheel.drain();
         self.lost.extend(armed.map(|armed| (armed.color, armed.target.stage, armed.event)));

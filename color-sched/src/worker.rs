@@ -17,7 +17,6 @@ use crate::handler::Handler;
 use crate::hub::{Hub, Message, Parcel};
 use crate::idle::Spin;
 use crate::machine::Config;
-use crate::offers::Offers;
 use crate::penalty::SlowDown;
 use crate::scheduler::Scheduler;
 use crate::stats::CoreStats;
@@ -239,7 +238,7 @@ impl<E: Send, S: Send> Core<E, S> {
         self.desk.now = self.desk.hub.clock.now();
         self.publish_at = self.desk.now.saturating_add(TURN_NS);
         if stealer.steals() && self.desk.hub.cores() > 1 {
-            self.desk.offers = Some(Offers::new());
+            self.desk.begin_offering();
         }
         // What was opened before the first poll is open for it.
         self.receive();
@@ -276,6 +275,9 @@ impl<E: Send, S: Send> Core<E, S> {
         }
         self.desk.now = self.desk.hub.clock.now();
         let may_look = scheduler.is_empty();
+        if !may_wait && may_look {
+            self.spin.goes_on_for_ever(&self.desk);
+        }
         if (may_look && self.spin.goes_on(self.desk.now, &self.desk)) || !may_wait {
             self.steal(scheduler, stealer);
             return Wait::No;

@@ -38,24 +38,22 @@ impl Worthy {
         self.lists.len() == 0
     }
 
-    /// Notes what waits for a color.
-    #[inline]
-    pub(crate) fn note(&mut self, slot: Slot, queued_ns: u64, steal_cost_ns: u64) {
+    /// Notes what waits for a color. True if it is worth a theft.
+    pub(crate) fn note(&mut self, slot: Slot, queued_ns: u64, steal_cost_ns: u64) -> bool {
         let now = interval(queued_ns, steal_cost_ns);
         let was = self.lists.list_of(slot);
-        if now == was {
-            return;
+        if now != was {
+            if was.is_some() {
+                self.lists.remove(slot);
+            }
+            if let Some(interval) = now {
+                self.lists.push_back(interval, slot);
+            }
         }
-        if was.is_some() {
-            self.lists.remove(slot);
-        }
-        if let Some(interval) = now {
-            self.lists.push_back(interval, slot);
-        }
+        now.is_some()
     }
 
     /// The color in `slot` is not to be offered.
-    #[inline]
     pub(crate) fn forget(&mut self, slot: Slot) {
         self.lists.remove(slot);
     }
