@@ -13,6 +13,7 @@
 //! | `worker` | what does one configuration cost, alone in a fresh process? |
 //! | `runner` | how is a worker started, and what did it say? |
 //! | `valgrind` | what did valgrind count? |
+//! | `harpertown` | what would the tables of Mely's paper say, were its machine built to its own figures? |
 //! | `counted` | how are counts taken and written down that are the same every time? |
 //! | `blocks` | which of the blocks fit into the time, and what did their workers find? |
 //! | `paired` | in which order is what measured, and what follows? |
@@ -33,6 +34,8 @@ mod blocks;
 mod cache_efficient;
 mod counted;
 mod dispatch;
+#[expect(dead_code)]
+mod harpertown;
 mod interrupt;
 mod nginx;
 mod paired;
