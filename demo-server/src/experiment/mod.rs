@@ -34,7 +34,7 @@ mod blocks;
 mod cache_efficient;
 mod counted;
 mod dispatch;
-#[expect(dead_code)]
+#[cfg_attr(not(test), expect(dead_code))]
 mod harpertown;
 mod interrupt;
 mod nginx;

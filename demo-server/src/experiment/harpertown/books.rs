@@ -4,11 +4,16 @@ use super::memory::CORES;
 
 /// The model has done what no runtime may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BooksError {
-    #[error("the model ran color {color} on cores {first} and {second} at once: its queues are wrong")]
+pub(in crate::experiment) enum BooksError {
+    /// Cores run the same color.
+    #[error(
+        "the model ran color {color} on cores {first} and {second} at once: its queues are wrong"
+    )]
     TwoCores { color: u32, first: usize, second: usize },
+    /// An event ran again.
     #[error("the model ran event {serial} twice: its queues are wrong")]
     Twice { serial: usize },
+    /// Events were registered and never ran.
     #[error("the model lost {events} events: its queues are wrong")]
     Lost { events: usize },
 }

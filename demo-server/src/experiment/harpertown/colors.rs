@@ -2,8 +2,8 @@
 //!
 //! Color-queues in a doubly linked core-queue. A core works on one color-queue for up to ten events, then on the one
 //! behind it. A color-queue that has run empty is taken out when its core comes back for the next event. The
-//! stealing-queue, if a heuristic uses it, has three intervals, at 1, 4 and 16 times the cost of a theft, unordered
-//! within: thieves see the first of each.
+//! stealing-queue, if a heuristic uses it, has three intervals, unordered within: thieves see the first of each. With time
+//! left they begin at 1, 4 and 16 times the cost of a theft; with penalties alone, which admit every color, at 0, 1 and 4.
 
 use std::collections::VecDeque;
 
@@ -86,8 +86,9 @@ impl Colors {
         let wanted = self.see(color).and_then(|seen| {
             let left = time_left(seen, self.heuristics.penalty);
             let is_in = !self.heuristics.time_left || left > STEAL_CYCLES;
-            let steps = [4, 16].iter().filter(|&&step| left >= step * STEAL_CYCLES).count();
-            is_in.then_some(steps)
+            let bounds = if self.heuristics.time_left { [4, 16] } else { [1, 4] };
+            let passed = bounds.iter().filter(|&&bound| left >= bound * STEAL_CYCLES).count();
+            is_in.then_some(passed)
         });
         let old = std::mem::replace(&mut self.queues[color as usize].interval, wanted);
         if old == wanted {

@@ -12,7 +12,7 @@ use super::chance::Chance;
 use super::colors::Colors;
 use super::flat::Flat;
 use super::lock::{Request, Spinlock};
-use super::memory::{CORES, L1_CYCLES, MEMORY_CYCLES, Memory, are_mates, L2_CYCLES};
+use super::memory::{CORES, L1_CYCLES, L2_CYCLES, MEMORY_CYCLES, Memory, are_mates};
 use super::pool::Pool;
 use super::queues::{Event, Post, Queues, line_per_core};
 use super::view::{Heuristics, Policy};
@@ -169,7 +169,7 @@ impl<W: Workload> Engine<W> {
             }
             self.tally.now = now;
             self.step(core, now)?;
-            if start.is_none() && self.workload.rounds() == 1 {
+            if start.is_none() && self.workload.rounds() == 1 && !self.workload.is_over() {
                 start = Some(self.count());
             }
         }
@@ -191,7 +191,7 @@ impl<W: Workload> Engine<W> {
     /// A new event, as its producer fills it in.
     fn make(&mut self, core: usize, post: Post) -> (Event, u64) {
         let line = self.events.take(core, &mut self.memory);
-        let cycles = self.memory.write(core, line) + self.memory.write(core, line + 1);
+        let cycles = self.memory.write(core, line) + self.memory.store(core, line + 1);
         (Event { serial: self.books.register(), line, post }, cycles)
     }
 

@@ -14,7 +14,10 @@ enum State {
     Free,
     Held,
     /// Released; this waiter's poll will be the first to see it, then.
-    Passing { next: usize, at: u64 },
+    Passing {
+        next: usize,
+        at: u64,
+    },
 }
 
 #[derive(Debug)]

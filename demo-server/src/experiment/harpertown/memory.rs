@@ -116,6 +116,12 @@ impl Memory {
         cycles
     }
 
+    /// A write that the core does not wait for, as it needs nothing of what was in the line.
+    pub(super) fn store(&mut self, core: usize, line: u32) -> u64 {
+        self.write(core, line);
+        L1_CYCLES
+    }
+
     fn drop_l1(&mut self, core: usize, line: u32) {
         let holders = &mut self.holders[line as usize];
         if holders.l1 & 1 << core != 0 {

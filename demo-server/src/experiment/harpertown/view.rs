@@ -42,9 +42,7 @@ impl Policy {
 
     pub(super) fn mely(on: Heuristics) -> Self {
         let policy = Mely::new(Topology::grouped(CORES, &[(2, 2)]));
-        Self::Mely(
-            policy.locality(on.locality).time_left(on.time_left).penalty(on.penalty),
-        )
+        Self::Mely(policy.locality(on.locality).time_left(on.time_left).penalty(on.penalty))
     }
 
     pub(super) fn core_set(&mut self, thief: usize, queues: &dyn Queues) -> CoreSet {

@@ -53,7 +53,14 @@ const FORK: u8 = 0;
 
 /// Begins a round on a core; its color is the number's.
 const fn fork(core: usize) -> Post {
-    Post { color: core as u32, home: core, handler: FORK, parameter: core as u32, time: 0, penalty: 1 }
+    Post {
+        color: core as u32,
+        home: core,
+        handler: FORK,
+        parameter: core as u32,
+        time: 0,
+        penalty: 1,
+    }
 }
 
 /// Colors below are those of the forks.
@@ -73,7 +80,8 @@ impl Unbalanced {
     }
 
     fn event(&mut self, number: u32) -> Post {
-        let time = if self.chance.below(100) < 2 { 10_000 + self.chance.below(40_001) } else { 100 };
+        let time =
+            if self.chance.below(100) < 2 { 10_000 + self.chance.below(40_001) } else { 100 };
         let color = FIRST_COLOR + number;
         Post { color, home: 0, handler: 1, parameter: 0, time, penalty: 1 }
     }
@@ -102,8 +110,8 @@ impl Workload for Unbalanced {
     }
 }
 
-/// Lines of an array: 8 KB, a quarter of an L1, so that all that its handlers touch has room beside it.
-const ARRAY_LINES: u32 = 128;
+/// Lines of an array: 32 KB, the size of an L1.
+const ARRAY_LINES: u32 = 512;
 
 #[derive(Debug)]
 pub(super) struct Penalty {
@@ -114,24 +122,24 @@ pub(super) struct Penalty {
 }
 
 /// Lines that a B touches.
-const PIECE_LINES: u32 = 4;
+const PIECE_LINES: u32 = 8;
 const PIECES: u32 = ARRAY_LINES / PIECE_LINES;
 const WS_PENALTY: u32 = 1000;
 
 impl Penalty {
-    pub(super) fn new(colors: u32, rounds: usize) -> Self {
+    pub(super) fn new(colors: u32) -> Self {
         let events = (colors * (1 + PIECES)) as usize;
         Self {
             colors,
             arrays: vec![0; colors as usize],
             pool: Pool::new(ARRAY_LINES as usize),
-            rounds: Rounds::new(rounds, events),
+            rounds: Rounds::new(1, events),
         }
     }
 
     const fn a(number: u32) -> Post {
         let color = FIRST_COLOR + number;
-        let time = ARRAY_LINES as u64 * L2_CYCLES;
+        let time = ARRAY_LINES as u64 * L1_CYCLES;
         Post { color, home: 0, handler: 1, parameter: 0, time, penalty: 1 }
     }
 
@@ -143,30 +151,27 @@ impl Penalty {
 
 impl Workload for Penalty {
     fn begin(&mut self) -> Vec<Post> {
-        vec![fork(0)]
+        (0..self.colors).map(Self::a).collect()
     }
 
     fn run(&mut self, core: usize, post: &Post, memory: &mut Memory) -> Ran {
-        if post.handler == FORK {
-            return Ran { cycles: 0, posts: (0..self.colors).map(Self::a).collect() };
-        }
         let number = (post.color - FIRST_COLOR) as usize;
         if post.handler == 1 {
             let array = self.pool.take(core, memory);
             self.arrays[number] = array;
-            let cycles = (0..ARRAY_LINES).map(|line| memory.write(core, array + line)).sum();
+            let cycles = (0..ARRAY_LINES).map(|line| memory.store(core, array + line)).sum();
             self.rounds.done();
             return Ran { cycles, posts: vec![Self::b(post.color, 0)] };
         }
         let first = self.arrays[number] + post.parameter * PIECE_LINES;
         let cycles = (first..first + PIECE_LINES).map(|line| memory.read(core, line)).sum();
-        let is_new_round = self.rounds.done();
+        self.rounds.done();
         let next = post.parameter + 1;
         if next < PIECES {
             return Ran { cycles, posts: vec![Self::b(post.color, next)] };
         }
         self.pool.give(core, take(&mut self.arrays[number]));
-        Ran { cycles, posts: if is_new_round { vec![fork(0)] } else { Vec::new() } }
+        Ran { cycles, posts: Vec::new() }
     }
 
     fn rounds(&self) -> usize {
@@ -210,7 +215,7 @@ impl CacheEfficient {
         let home = STARTS[(array / self.arrays_each) as usize];
         let half = ARRAY_LINES / 2;
         let (color, time) = match handler {
-            1 => (0, u64::from(ARRAY_LINES) * L2_CYCLES),
+            1 => (0, u64::from(ARRAY_LINES) * L1_CYCLES),
             2 => (1 + part, sort_cycles(half) + u64::from(half) * L2_CYCLES),
             _ => (0, merge_cycles(ARRAY_LINES) / 2),
         };
@@ -244,25 +249,26 @@ impl Workload for CacheEfficient {
         }
         let (array, part) = (post.parameter / 2, post.parameter % 2);
         let half = ARRAY_LINES / 2;
-        let mut write = |first: u32, lines: u32| -> u64 {
-            (first..first + lines).map(|line| memory.write(core, line)).sum()
+        let mut change = |first: u32, lines: u32| -> u64 {
+            let lines = first..first + lines;
+            lines.map(|line| memory.read(core, line).max(memory.store(core, line))).sum()
         };
         let (cycles, posts) = match post.handler {
             1 => {
                 let first = self.pool.take(core, memory);
                 self.arrays[array as usize] = first;
-                let cycles = (first..first + ARRAY_LINES).map(|line| memory.write(core, line));
+                let cycles = (first..first + ARRAY_LINES).map(|line| memory.store(core, line));
                 (cycles.sum(), vec![self.post(array, 2, 0), self.post(array, 2, 1)])
             }
             2 => {
                 let first = self.arrays[array as usize] + part * half;
-                (write(first, half) + sort_cycles(half), vec![self.post(array, 3, part)])
+                (change(first, half) + sort_cycles(half), vec![self.post(array, 3, part)])
             }
             _ if !std::mem::replace(&mut self.has_sorted[array as usize], true) => (0, Vec::new()),
             _ => {
                 self.has_sorted[array as usize] = false;
                 let first = take(&mut self.arrays[array as usize]);
-                let cycles = write(first, ARRAY_LINES) + merge_cycles(ARRAY_LINES);
+                let cycles = change(first, ARRAY_LINES) + merge_cycles(ARRAY_LINES);
                 self.pool.give(core, first);
                 (cycles, Vec::new())
             }
