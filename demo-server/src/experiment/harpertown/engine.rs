@@ -42,6 +42,8 @@ enum Step {
     Look,
     /// Goes to the next core of its set.
     Try,
+    /// Begins to spin.
+    Ask,
     Locked,
     Unlock(After),
     Run,
@@ -199,6 +201,7 @@ impl<W: Workload> Engine<W> {
         match self.cores[core].step {
             Step::Look => self.look(core, now),
             Step::Try => self.next_victim(core, now),
+            Step::Ask => self.ask(core, now),
             Step::Locked => self.locked(core, now),
             Step::Unlock(after) => self.unlock(core, now, after),
             Step::Run => self.run_handler(core, now)?,
@@ -239,9 +242,14 @@ impl<W: Workload> Engine<W> {
     }
 
     fn lock(&mut self, core: usize, lock: usize, now: u64, section: Section) {
-        let state = &mut self.cores[core];
-        (state.lock, state.section, state.asked_at) = (lock, section, now);
-        state.step = Step::Locked;
+        (self.cores[core].lock, self.cores[core].section) = (lock, section);
+        self.plan(core, now, Step::Ask);
+    }
+
+    fn ask(&mut self, core: usize, now: u64) {
+        self.cores[core].asked_at = now;
+        self.cores[core].step = Step::Locked;
+        let lock = self.cores[core].lock;
         match self.locks[lock].request(core, now, &mut self.memory) {
             Request::Waits => {}
             Request::Granted { at, passed_over } => {

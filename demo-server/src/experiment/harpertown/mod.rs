@@ -39,11 +39,12 @@
 //!
 //! # What the paper leaves open
 //!
-//! * An array is as large as an L1 (32 KB) in both benchmarks that have arrays. `penalty`: 2000 A's, which wait when the clock
-//!   starts; 64 pieces of 8 lines. The ratio of `mely-penalty` to `mely-base` depends on these sizes: between 1.04 (16 KB,
+//! * `penalty`: 2000 A's, which wait when the clock starts; an array is as large as an L1 (32 KB), in 64 pieces of 8 lines. The ratio of `mely-penalty` to `mely-base` depends on these sizes: between 1.04 (16 KB,
 //!   where an A falls short of a theft's cost and looks no better than a B) and 2.2 (24 KB, 48 pieces).
-//! * `cache-efficient`: numbers of 8 bytes; a sort accesses each once a level, a merge once; A's on one core of each pair;
+//! * `cache-efficient`: arrays of 16 KB (with 32 KB `mely-locality` is at 1.23 of `mely-base`, with 16 KB at 1.27), numbers
+//!   of 8 bytes; a sort accesses each once a level, a merge once; A's on one core of each pair;
 //!   both C's of an array have A's color.
+//! * `unbalanced`: of every fifty events one is long, which of them is chance.
 //! * Handlers wait for what they read of an array, not for what they write. The join at the end of a round is free.
 //! * After a color's turn of ten the core goes on with the next color-queue, and the color keeps its place.
 //! * A core that found nothing to steal waits for as long as it has been without work.
@@ -57,8 +58,8 @@
 //! * T5, stealing gains 10 to 17 times over `libasync`, the paper 1.26: eight cores with 12 MB more cache on independent
 //!   chains; what held the paper's thieves back it does not say.
 //! * T6, `libasync-ws` is slower than `mely-base`, the paper has it 5 % faster: at 190 cycles an event its thefts from lists of
-//!   a few hundred take 33 000 cycles, a third of the sort they steal.
-//! * T6, `mely-base`: 1.58 of `libasync`, the paper 1.23, for its thefts are cheap and half of the cores idle without them.
+//!   a few hundred take 33 000 cycles, as much as the sort they steal.
+//! * T6, `mely-base`: 1.55 of `libasync`, the paper 1.23, for its thefts are cheap and half of the cores idle without them.
 //! * Locking time counts spinning and holding, of all cores' time; idle thieves' locks are in it, hence far above the paper's
 //!   with stealing. A theft's cost leaves spinning out.
 

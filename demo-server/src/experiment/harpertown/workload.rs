@@ -66,9 +66,14 @@ const fn fork(core: usize) -> Post {
 /// Colors below are those of the forks.
 const FIRST_COLOR: u32 = 64;
 
+/// One event of so many is long: 2 %, which of them is chance.
+const LONG_OF: u32 = 50;
+
 #[derive(Debug)]
 pub(super) struct Unbalanced {
     events: u32,
+    /// The long one of these fifty.
+    long: u32,
     rounds: Rounds,
     chance: Chance,
 }
@@ -76,12 +81,14 @@ pub(super) struct Unbalanced {
 impl Unbalanced {
     pub(super) const fn new(events: u32, rounds: usize, seed: u64) -> Self {
         let rounds = Rounds::new(rounds, events as usize);
-        Self { events, rounds, chance: Chance::new(seed ^ 0xfeed) }
+        Self { events, long: 0, rounds, chance: Chance::new(seed ^ 0xfeed) }
     }
 
     fn event(&mut self, number: u32) -> Post {
-        let time =
-            if self.chance.below(100) < 2 { 10_000 + self.chance.below(40_001) } else { 100 };
+        if number.is_multiple_of(LONG_OF) {
+            self.long = number + self.chance.below(LONG_OF.into()) as u32;
+        }
+        let time = if number == self.long { 10_000 + self.chance.below(40_001) } else { 100 };
         let color = FIRST_COLOR + number;
         Post { color, home: 0, handler: 1, parameter: 0, time, penalty: 1 }
     }
@@ -185,6 +192,8 @@ impl Workload for Penalty {
 
 /// The cores that A's start on: one of each pair.
 const STARTS: [usize; 4] = [0, 2, 4, 6];
+/// Lines of an array that is sorted: 16 KB, as a merge needs as much again for what it writes.
+const SORTED_LINES: u32 = ARRAY_LINES / 2;
 /// Numbers of 8 bytes in a line.
 const NUMBERS: u64 = 8;
 
@@ -205,7 +214,7 @@ impl CacheEfficient {
             arrays_each,
             arrays: vec![0; arrays],
             has_sorted: vec![false; arrays],
-            pool: Pool::new(ARRAY_LINES as usize),
+            pool: Pool::new(SORTED_LINES as usize),
             rounds: Rounds::new(rounds, arrays * 5),
         }
     }
@@ -213,11 +222,11 @@ impl CacheEfficient {
     /// Three colors an array: its own, for A and the two C's, and one for each half.
     fn post(&self, array: u32, handler: u8, part: u32) -> Post {
         let home = STARTS[(array / self.arrays_each) as usize];
-        let half = ARRAY_LINES / 2;
+        let half = SORTED_LINES / 2;
         let (color, time) = match handler {
-            1 => (0, u64::from(ARRAY_LINES) * L1_CYCLES),
+            1 => (0, u64::from(SORTED_LINES) * L1_CYCLES),
             2 => (1 + part, sort_cycles(half) + u64::from(half) * L2_CYCLES),
-            _ => (0, merge_cycles(ARRAY_LINES) / 2),
+            _ => (0, merge_cycles(SORTED_LINES) / 2),
         };
         let color = FIRST_COLOR + array * 3 + color;
         let parameter = array * 2 + part;
@@ -248,7 +257,7 @@ impl Workload for CacheEfficient {
             return Ran { cycles: 0, posts: posts.collect() };
         }
         let (array, part) = (post.parameter / 2, post.parameter % 2);
-        let half = ARRAY_LINES / 2;
+        let half = SORTED_LINES / 2;
         let mut change = |first: u32, lines: u32| -> u64 {
             let lines = first..first + lines;
             lines.map(|line| memory.read(core, line).max(memory.store(core, line))).sum()
@@ -257,7 +266,7 @@ impl Workload for CacheEfficient {
             1 => {
                 let first = self.pool.take(core, memory);
                 self.arrays[array as usize] = first;
-                let cycles = (first..first + ARRAY_LINES).map(|line| memory.store(core, line));
+                let cycles = (first..first + SORTED_LINES).map(|line| memory.store(core, line));
                 (cycles.sum(), vec![self.post(array, 2, 0), self.post(array, 2, 1)])
             }
             2 => {
@@ -268,7 +277,7 @@ impl Workload for CacheEfficient {
             _ => {
                 self.has_sorted[array as usize] = false;
                 let first = take(&mut self.arrays[array as usize]);
-                let cycles = change(first, ARRAY_LINES) + merge_cycles(ARRAY_LINES);
+                let cycles = change(first, SORTED_LINES) + merge_cycles(SORTED_LINES);
                 self.pool.give(core, first);
                 (cycles, Vec::new())
             }
