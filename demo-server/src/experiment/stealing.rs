@@ -156,7 +156,10 @@ impl Plan {
             let can_run =
                 |config: &Config| config.is_built_in() && (has_two || !config.is_of_two_cpus());
             if can_run(of) && can_run(to) {
-                once.push((claim.block(), of.start != Start::WarmUp));
+                once.push((
+                    claim.block(),
+                    [of, to].iter().any(|config| config.start != Start::WarmUp),
+                ));
             }
         }
         let repeats = if quick { QUICK_REPEATS } else { REPEATS };
@@ -384,5 +387,49 @@ pub(super) mod tests {
         assert!(!has_two || report.ratios.iter().any(|ratio| ratio.id == "aa_null"));
         let of_paper = |row: &&crate::experiment::Row| row.n == 0;
         assert_eq!(report.rows.iter().filter(of_paper).count(), plan.paper.len());
+    }
+
+    const TWO: Plan = Plan {
+        name: "two",
+        ms: [1, 1],
+        configs: &[
+            Config::new("one-thread", Case::Unbalanced, By::Bare),
+            Config::new("two-cores", Case::Unbalanced, By::Learned),
+            Config::new("late", Case::Unbalanced, By::Hand).after_a_second(),
+        ],
+        claims: &[
+            Claim::new("two_vs_ideal", "two-cores", "one-thread").twice(),
+            Claim::new("two_vs_late", "two-cores", "late").paper(3.0, 4.0),
+        ],
+        paper: &[("two-cores", 5.0)],
+        counted: None,
+        notes: &[],
+    };
+
+    #[test]
+    fn slow_blocks_are_measured_once_in_a_quick_run_and_every_time_in_another() {
+        let count = |quick, of: &str| {
+            let blocks = TWO.blocks(quick, true).expect("configurations");
+            blocks.iter().filter(|block| block.to == of).count()
+        };
+        assert_eq!([count(true, "one-thread"), count(true, "late")], [QUICK_REPEATS, 1]);
+        assert_eq!([count(false, "one-thread"), count(false, "late")], [REPEATS; 2]);
+    }
+
+    #[test]
+    fn ratio_to_ideal_is_to_twice_the_rate_of_one_thread() {
+        let mut paired = Paired::default();
+        for block in TWO.blocks(true, true).expect("configurations") {
+            let rate = |name: &str| if name == "two-cores" { 36.0 } else { 20.0 };
+            let measure = |name, _| anyhow::Ok(Measurement(vec![("rate", "1/s", rate(name))]));
+            paired.block(&block, measure).expect("measured");
+        }
+        let mut report = Report::measured("two");
+        conclude(&mut report, &TWO, &paired);
+        let found: Vec<_> = report.ratios.iter().map(|r| (r.to.as_str(), r.median)).collect();
+        assert_eq!(found, [("2 x one-thread", 0.9), ("late", 1.8)]);
+        assert_eq!((report.rows[0].config.as_str(), report.rows[0].n), ("paper: two-cores", 0));
+        assert_eq!(report.rows[0].median, 5_000.0);
+        assert!(report.notes[0].contains("two_vs_late 0.750"), "{:?}", report.notes);
     }
 }

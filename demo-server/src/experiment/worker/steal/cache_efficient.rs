@@ -182,3 +182,24 @@ pub(super) fn run(args: &StealArgs, window: Window) -> anyhow::Result<Found> {
     let policy = Policy::new(args, window, rehearse)?;
     Ok(thefts::found(&run(args, window, &policy)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merge_of_two_sorted_halves_is_their_numbers_in_order() {
+        for (left, right) in [(4, 4), (1, 7), (0, 3), (3, 0)] {
+            let (mut one, mut other) = (vec![0; left], vec![0; right]);
+            fill(&mut one, 1);
+            fill(&mut other, 2);
+            let mut expected = [one.clone(), other.clone()].concat();
+            expected.sort_unstable();
+            one.sort_unstable();
+            other.sort_unstable();
+            let mut whole = vec![0; left + right];
+            merge(&one, &other, &mut whole);
+            assert_eq!(whole, expected);
+        }
+    }
+}

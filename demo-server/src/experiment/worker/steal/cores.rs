@@ -206,8 +206,11 @@ fn with<L: Load, C: Scheduler + Send>(
         Clock::Rounds(_) => by_turns(all)?,
         Clock::Time(_) => by_threads(all, &cpus)?,
     };
-    let (stats, loads) = ran.into_iter().unzip();
-    let (units, time) = rounds.measured();
+    let (stats, loads): (Vec<CoreStats>, _) = ran.into_iter().unzip();
+    let (units, time) = match rounds.measured() {
+        Some((units, time)) => (units, Some(time)),
+        None => (stats.iter().map(|stats| stats.events).sum(), None),
+    };
     Ok(Ran { units, time, stats, loads })
 }
 

@@ -60,7 +60,7 @@ pub(super) fn run(args: &StealArgs, window: Window) -> anyhow::Result<Found> {
     bare::rate(window.clock, works.len(), || {
         let round = spawn_all(Arc::clone(&works));
         runtime.block_on(runtime.spawn(round)).context("a task panicked")?;
-        ensure!(ran() % works.len() as u64 == 0, "not every task has run once");
+        ensure!(ran().is_multiple_of(works.len() as u64), "not every task has run once");
         Ok(())
     })
 }

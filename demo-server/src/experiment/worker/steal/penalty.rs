@@ -130,3 +130,29 @@ pub(super) fn run(args: &StealArgs, window: Window) -> anyhow::Result<Found> {
     let policy = Policy::new(args, window, rehearse)?;
     Ok(thefts::found(&run(args, window, &policy)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_the_whole_array_and_no_two_have_a_line_in_common() {
+        let before: Vec<u64> = vec![7; PIECES * LINE * 3];
+        let mut array = before.clone();
+        for piece in 0..PIECES {
+            let others = array.clone();
+            touch(&mut array, piece);
+            let changed: Vec<_> = (0..array.len()).filter(|&at| array[at] != others[at]).collect();
+            // The first word of a piece is the sum of itself alone.
+            let expected = [1, 2].map(|line| (piece * 3 + line) * LINE);
+            assert_eq!(changed, expected, "piece {piece}");
+        }
+    }
+
+    #[test]
+    fn a_and_b_exchange_their_stages_when_they_have_changed() {
+        let stage = |number, is_changed| Step { number, is_changed }.stage();
+        assert_eq!([stage(0, false), stage(1, false)], STAGES);
+        assert_eq!([stage(1, true), stage(0, true)], STAGES);
+    }
+}

@@ -85,14 +85,11 @@ impl Rounds {
         }
     }
 
-    /// Events and the time that they took, of the rounds that were measured; no time if there was no clock.
-    pub(super) fn measured(&self) -> (u64, Option<Duration>) {
-        if let Clock::Rounds(rounds) = self.window.clock {
-            return (rounds * self.units, None);
-        }
+    /// Events of the rounds that were measured, and the time that they took; `None` if there was no clock.
+    pub(super) fn measured(&self) -> Option<(u64, Duration)> {
         let marks = *self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Some(first), Some(last)) = (marks.first, marks.last) else { return (0, None) };
-        ((last.0 - first.0) * self.units, Some(last.1 - first.1))
+        let (first, last) = (marks.first?, marks.last?);
+        Some(((last.0 - first.0) * self.units, last.1 - first.1))
     }
 
     /// A round has been run: is the window over?
@@ -176,5 +173,53 @@ impl<'a> Gate<'a> {
         let others = rounds.threads.iter().enumerate().filter(|&(core, _)| core != self.core);
         others.filter_map(|(_, thread)| thread.get()).for_each(Thread::unpark);
         News::Round { is_changed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rounds(units: u64, rounds: u64) -> Rounds {
+        let clock = Clock::Rounds(rounds);
+        Rounds::new(units, Window { clock, after: Duration::ZERO, change: Change::Never })
+    }
+
+    const BEGINS: News = News::Round { is_changed: false };
+
+    #[test]
+    fn round_ends_once_when_the_events_of_all_cores_have_run() {
+        let rounds = rounds(10, 2);
+        let [mut one, mut other] = [0, 1].map(|core| Gate::new(&rounds, core));
+        assert_eq!([one.news(false), other.news(false)], [BEGINS; 2]);
+        one.ran = 6;
+        other.ran = 4;
+        // They have run something since they were asked last: perhaps there is more.
+        assert_eq!([one.news(false), other.news(false)], [News::Nothing; 2]);
+        assert_eq!(one.news(false), News::Nothing, "the other one has not shown its count");
+        assert_eq!(other.news(false), BEGINS);
+        assert_eq!([other.news(false), one.news(false)], [News::Nothing, BEGINS]);
+        one.ran = 16;
+        assert_eq!(one.news(true), News::Over, "who waits has nothing more to run");
+        assert_eq!(rounds.measured(), None);
+    }
+
+    #[test]
+    fn window_begins_and_ends_with_a_round() {
+        let clock = Clock::Time(Duration::from_millis(1));
+        let after = Duration::from_millis(2);
+        let rounds = Rounds::new(5, Window { clock, after, change: Change::Halfway });
+        let (mut gate, mut begun) = (Gate::new(&rounds, 0), Vec::new());
+        loop {
+            match gate.news(true) {
+                News::Round { is_changed } => begun.push(is_changed),
+                News::Over => break,
+                News::Nothing => gate.ran += 5,
+            }
+        }
+        let (units, time) = rounds.measured().expect("a window by the clock");
+        assert!(units > 0 && units.is_multiple_of(5) && units <= gate.ran, "{units}");
+        assert!(time >= Duration::from_millis(1));
+        assert!(!begun[0] && begun.is_sorted() && begun.last() == Some(&true), "{begun:?}");
     }
 }

@@ -134,3 +134,45 @@ pub(super) fn run(args: &StealArgs, window: Window) -> anyhow::Result<Found> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::By;
+    use super::*;
+
+    fn of(case: Case, colors: Option<usize>) -> Arc<[u32]> {
+        works(&StealArgs {
+            case,
+            by: By::Learned,
+            colors,
+            cpu: None,
+            other_cpu: None,
+            ms: 1,
+            after: None,
+            change: false,
+            rounds: None,
+        })
+    }
+
+    #[test]
+    fn one_event_of_fifty_is_long_and_lengths_are_those_of_the_paper() {
+        let works = of(Case::Unbalanced, None);
+        let (long, short): (Vec<u32>, Vec<u32>) =
+            works.iter().partition(|&&turns| turns >= LONG_TURNS);
+        assert_eq!((long.len(), short.len()), (1_000, 49_000));
+        let cycles = |turns: u32| u64::from(turns) * CYCLES_A_TURN;
+        assert!(short.iter().all(|&turns| cycles(turns) == 102));
+        assert!(long.iter().all(|&turns| (10_000..=50_005).contains(&cycles(turns))));
+        let mean = long.iter().map(|&turns| cycles(turns)).sum::<u64>() / 1_000;
+        assert!((28_000..32_000).contains(&mean), "{mean}");
+        // They are spread over the whole round.
+        let first_half = works[..25_000].iter().filter(|&&turns| turns >= LONG_TURNS).count();
+        assert!((430..570).contains(&first_half), "{first_half}");
+        assert_eq!(works, of(Case::Unbalanced, None));
+    }
+
+    #[test]
+    fn nothing_is_long_where_nothing_is_to_be_worth_a_theft() {
+        assert!(of(Case::IdleThief, Some(100)).iter().all(|&turns| turns < LONG_TURNS));
+    }
+}
