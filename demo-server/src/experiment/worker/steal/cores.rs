@@ -4,7 +4,9 @@
 //! between, and thieves begin while others are still being registered. Two threads on two CPUs; or, without a clock, one
 //! thread that gives turns to both, and time that passes with the work.
 
+use std::any::Any;
 use std::io;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -12,8 +14,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use color_sched::{
-    Admission, Color, ColorQueues, Config, Context, Control, Core, CoreStats, Driver, EventSink,
-    Flat, Handler, Machine, Scheduler, StageBatch, StageInfo, Turn, Wait, Waker,
+    Admission, AfterPanic, Color, ColorQueues, Config, Context, Control, Core, CoreStats, Driver,
+    EventSink, Flat, Handler, Machine, Scheduler, StageBatch, StageId, StageInfo, Turn, Wait,
+    Waker,
 };
 
 use super::policy::{Policy, Queues, Stealing};
@@ -149,6 +152,11 @@ impl<L: Load> Handler for Program<'_, L> {
         }
         self.load.run(cx, state, event);
         self.gate.ran += 1;
+    }
+
+    /// A round without the lost event would never end: the machine does.
+    fn panicked(&mut self, _: Color, _: StageId, payload: Box<dyn Any + Send>) -> AfterPanic {
+        resume_unwind(payload)
     }
 
     fn new_state(&mut self, _: Color) -> Option<L::State> {

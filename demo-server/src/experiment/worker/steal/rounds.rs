@@ -192,14 +192,14 @@ mod tests {
         let rounds = rounds(10, 2);
         let [mut one, mut other] = [0, 1].map(|core| Gate::new(&rounds, core));
         assert_eq!([one.news(false), other.news(false)], [BEGINS; 2]);
-        one.ran = 6;
-        other.ran = 4;
+        one.ran = 9;
+        other.ran = 1;
         // They have run something since they were asked last: perhaps there is more.
         assert_eq!([one.news(false), other.news(false)], [News::Nothing; 2]);
         assert_eq!(one.news(false), News::Nothing, "the other one has not shown its count");
         assert_eq!(other.news(false), BEGINS);
         assert_eq!([other.news(false), one.news(false)], [News::Nothing, BEGINS]);
-        one.ran = 16;
+        one.ran = 19;
         assert_eq!(one.news(true), News::Over, "who waits has nothing more to run");
         assert_eq!(rounds.measured(), None);
     }
