@@ -79,7 +79,11 @@ impl Policy {
 
 /// How much work thieves see in a color.
 pub(super) fn time_left(seen: Seen, by_penalty: bool) -> u64 {
-    if by_penalty { penalty::left_ns(&offer(seen)) } else { seen.time }
+    if by_penalty {
+        penalty::left_ns(seen.time, seen.penalty.saturating_mul(100))
+    } else {
+        seen.time
+    }
 }
 
 fn offer(seen: Seen) -> Offer {
@@ -87,7 +91,7 @@ fn offer(seen: Seen) -> Offer {
         color: Color(seen.color.into()),
         queued_ns: seen.time,
         events: seen.events,
-        penalty: seen.penalty,
+        penalty_pct: seen.penalty.saturating_mul(100),
     }
 }
 
