@@ -87,7 +87,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         Self {
             id,
             hub,
-            colors: Colors::new(),
+            colors: Colors::new(cores),
             wheel: Wheel::default(),
             fresh: Vec::new(),
             raised: Vec::new(),

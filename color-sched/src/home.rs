@@ -122,9 +122,10 @@ pub(crate) struct Colors<E, S> {
 }
 
 impl<E, S> Colors<E, S> {
-    pub(crate) fn new() -> Self {
+    /// An empty table for one core of so many.
+    pub(crate) fn new(cores: usize) -> Self {
         Self {
-            index: Index::new(),
+            index: Index::new(cores),
             entries: Vec::new(),
             free_entry: NIL,
             cells: Vec::new(),
@@ -289,10 +290,8 @@ impl<E, S> Colors<E, S> {
     /// Ends an entry, whose cell is free by now, and gives what was in its place.
     #[inline]
     pub(crate) fn remove(&mut self, entry: u32) -> Place<E, S> {
-        let entries = &self.entries;
-        let color_of = |entry: u32| entries[entry as usize].color;
-        self.index.remove(color_of(entry), entry, color_of);
         let known = &mut self.entries[entry as usize];
+        self.index.remove(known.color, entry);
         let free = std::mem::replace(&mut self.free_entry, entry);
         std::mem::replace(&mut known.place, Place::Vacant(free))
     }

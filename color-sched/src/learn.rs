@@ -5,9 +5,10 @@
 //!
 //! Beside the mean there is the spread: how far events are from it, on average.
 //!
-//! A theft or a wake is measured alone, and now and then the machine takes the CPU away in the middle of one: what is
-//! measured then is a hundred times too long. Believed, it would stop all further thefts, and nothing would ever be learned
-//! again. So these count as [`LEAP`] times the estimate at most, and the estimate relaxes while nothing is measured.
+//! Now and then the machine takes the CPU away in the middle of what is measured, which then seems a hundred times too long.
+//! Believed of a theft, it would stop all further ones, and nothing would ever be learned again; believed of a short event, it
+//! would make all like it look worth a theft. So a measurement counts as [`LEAP`] times the estimate at most, and what thefts
+//! and wakes cost relaxes while nothing is measured.
 
 /// A cost in nanoseconds: learned while running, or pinned by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl Cost {
 const BELIEVED_NS: u64 = 10_000_000_000;
 /// How much of an estimate survives one event.
 const KEPT: f32 = 0.9;
-/// How many times the estimate a single measurement counts as, at most.
+/// How many times the estimate a measurement counts as, at most.
 pub const LEAP: f32 = 4.0;
 /// How much of what an estimate has moved from its start survives one time of idleness.
 const RELAXED: f32 = 63.0 / 64.0;
@@ -86,6 +87,7 @@ impl Estimate {
         }
         let mean_ns = total_ns as f32 / n as f32;
         if self.is_measured {
+            let mean_ns = mean_ns.min(self.mean_ns.max(1.0) * LEAP);
             let kept = KEPT.powi(n.min(1 << 10) as i32);
             // The mean of n events is nearer to the truth than one of them, by the root of n.
             let off_ns = (mean_ns - self.mean_ns).abs() * (n as f32).sqrt();
@@ -98,10 +100,9 @@ impl Estimate {
         self.ns = (self.mean_ns + 0.5) as u64;
     }
 
-    /// Learns that one took `ns`, or less if it was interrupted.
+    /// Learns that one took `ns`; the first one too counts as [`LEAP`] times where the estimate starts, at most.
     pub fn observe_alone(&mut self, ns: u64) {
         let believed_ns = (ns as f32).min(self.mean_ns.max(1.0) * LEAP);
-        self.is_measured = !self.is_fixed;
         self.observe(believed_ns as u64, 1);
     }
 

@@ -68,15 +68,15 @@ impl Flat {
 
 impl Scheduler for Flat {
     fn push(&mut self, ready: Ready) {
-        let is_before = |other: &Ready| match self.left(ready.color) {
-            Some(_) => other.priority > ready.priority,
-            None => other.priority >= ready.priority,
+        let at = if self.left(ready.color).is_some() {
+            // Before all that are no more urgent.
+            let is_behind = |other: &Ready| other.priority <= ready.priority;
+            self.list.iter().position(is_behind).unwrap_or(self.list.len())
+        } else {
+            let is_before = |other: &Ready| other.priority >= ready.priority;
+            // From the back, where most belong.
+            self.list.iter().rposition(is_before).map_or(0, |last| last + 1)
         };
-        // From the back, where most belong.
-        let mut at = self.list.len();
-        while at > 0 && !is_before(&self.list[at - 1]) {
-            at -= 1;
-        }
         self.list.insert(at, ready);
     }
 
