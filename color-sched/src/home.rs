@@ -25,7 +25,7 @@ pub(crate) const NIL: u32 = u32::MAX;
 /// Where a color's state is, as its home or holder knows.
 #[derive(Debug)]
 pub(crate) enum Place<E, S> {
-    /// No color in this entry; the next free one.
+    /// No color in this entry; the next one of the free list.
     Vacant(u32),
     /// In the table.
     Here(S),
@@ -109,15 +109,60 @@ pub(crate) enum Next<S> {
 const _: () = assert!(size_of::<Entry<u64, u64>>() == 40);
 const _: () = assert!(size_of::<Cell<u64>>() == 64);
 
+/// Which number is taken next: the last one that was given back, whose place is warm; or the lowest that is not in use. What
+/// is given back in another order than it was taken gets shuffled with time, until each take is a cache miss; so when
+/// nothing is in use any more, all begins anew in order. Who is given back keeps the number of the one before.
+#[derive(Debug)]
+struct Free {
+    last: u32,
+    /// Those from this number on have not been taken since the beginning.
+    rest: u32,
+    used: u32,
+}
+
+impl Free {
+    const fn new() -> Self {
+        Self { last: NIL, rest: 0, used: 0 }
+    }
+
+    /// The number that is next.
+    #[inline(always)]
+    fn next(&self) -> u32 {
+        if self.last == NIL { self.rest } else { self.last }
+    }
+
+    /// The next number was taken, and kept this one.
+    #[inline(always)]
+    fn took(&mut self, kept: u32) {
+        self.used += 1;
+        if self.last == NIL {
+            self.rest += 1;
+        } else {
+            self.last = kept;
+        }
+    }
+
+    /// A number that was taken is free, and is to keep the one that is returned.
+    #[inline(always)]
+    fn give_back(&mut self, number: u32) -> u32 {
+        self.used -= 1;
+        if self.used == 0 {
+            (self.last, self.rest) = (NIL, 0);
+            return NIL;
+        }
+        std::mem::replace(&mut self.last, number)
+    }
+}
+
 /// A core's table of colors.
 #[derive(Debug)]
 pub(crate) struct Colors<E, S> {
     /// The entry of each color, found by the color's hash; the color itself is read in the entry, which a post needs anyway.
     index: Index,
     entries: Vec<Entry<E, S>>,
-    free_entry: u32,
+    free_entries: Free,
     cells: Vec<Cell<E>>,
-    free_cell: u32,
+    free_cells: Free,
     incarnations: u32,
 }
 
@@ -127,9 +172,9 @@ impl<E, S> Colors<E, S> {
         Self {
             index: Index::new(cores),
             entries: Vec::new(),
-            free_entry: NIL,
+            free_entries: Free::new(),
             cells: Vec::new(),
-            free_cell: NIL,
+            free_cells: Free::new(),
             incarnations: 0,
         }
     }
@@ -185,13 +230,13 @@ impl<E, S> Colors<E, S> {
         let known = &mut self.entries[entry as usize];
         let mut slot = known.cell;
         if slot == NIL {
-            slot = self.free_cell;
-            if slot == NIL {
-                slot = Self::new_cell(&mut self.cells);
+            slot = self.free_cells.next();
+            if slot as usize == self.cells.len() {
+                Self::add_cell(&mut self.cells);
             }
             let cell = &mut self.cells[slot as usize];
             known.cell = slot;
-            self.free_cell = cell.entry;
+            self.free_cells.took(cell.entry);
             cell.entry = entry;
             cell.status = Status::Resting;
             return (Slot(slot), cell, known);
@@ -200,11 +245,8 @@ impl<E, S> Colors<E, S> {
     }
 
     #[cold]
-    fn new_cell(cells: &mut Vec<Cell<E>>) -> u32 {
+    fn add_cell(cells: &mut Vec<Cell<E>>) {
         cells.push(Cell::new());
-        let slot = cells.len() as u32 - 1;
-        cells[slot as usize].entry = NIL;
-        slot
     }
 
     /// Nothing waits in this cell any more, neither events nor timers nor pins.
@@ -214,8 +256,7 @@ impl<E, S> Colors<E, S> {
         debug_assert!(cell.len() == 0 && cell.pins == 0 && !cell.names_timers());
         self.entries[cell.entry as usize].cell = NIL;
         cell.status = Status::Free;
-        cell.entry = self.free_cell;
-        self.free_cell = slot.0;
+        cell.entry = self.free_cells.give_back(slot.0);
     }
 
     /// The event of a running color has ended: its state is back, and its cell free if nothing waits in it. A color that
@@ -236,8 +277,7 @@ impl<E, S> Colors<E, S> {
         }
         known.cell = NIL;
         cell.status = Status::Free;
-        cell.entry = self.free_cell;
-        self.free_cell = slot.0;
+        cell.entry = self.free_cells.give_back(slot.0);
         if known.is_transient {
             self.remove(entry);
             return Next::Over(state);
@@ -273,15 +313,17 @@ impl<E, S> Colors<E, S> {
         let incarnation = self.incarnations;
         let (cell, received, is_home) = (NIL, 0, true);
         let new = Entry { color, place, cell, incarnation, received, is_home, is_transient };
-        let mut at = self.free_entry;
-        if let Some(entry) = self.entries.get_mut(at as usize) {
-            if let Place::Vacant(next) = entry.place {
-                self.free_entry = next;
+        let at = self.free_entries.next();
+        match self.entries.get_mut(at as usize) {
+            Some(entry) => {
+                let next = if let Place::Vacant(next) = entry.place { next } else { NIL };
+                self.free_entries.took(next);
+                *entry = new;
             }
-            *entry = new;
-        } else {
-            at = self.entries.len() as u32;
-            self.entries.push(new);
+            None => {
+                self.free_entries.took(NIL);
+                self.entries.push(new);
+            }
         }
         self.index.insert(color, at, |entry| self.entries[entry as usize].color);
         at
@@ -292,7 +334,7 @@ impl<E, S> Colors<E, S> {
     pub(crate) fn remove(&mut self, entry: u32) -> Place<E, S> {
         let known = &mut self.entries[entry as usize];
         self.index.remove(known.color, entry);
-        let free = std::mem::replace(&mut self.free_entry, entry);
-        std::mem::replace(&mut known.place, Place::Vacant(free))
+        let next = self.free_entries.give_back(entry);
+        std::mem::replace(&mut known.place, Place::Vacant(next))
     }
 }

@@ -101,3 +101,61 @@ impl SlowDown {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(
+        slow_down: &SlowDown,
+        times: usize,
+        (took_ns, home_ns, spread_ns): (u64, u64, u64),
+    ) -> u32 {
+        (0..times).for_each(|_| slow_down.observe(took_ns, home_ns, spread_ns));
+        slow_down.pct()
+    }
+
+    #[test]
+    fn slow_down_is_what_was_measured_and_follows_the_load() {
+        let slow_down = SlowDown::new(Penalty::learned());
+        assert_eq!(slow_down.pct(), 100);
+        assert!((295..=300).contains(&after(&slow_down, 60, (3_000, 1_000, 0))));
+        assert!((100..=105).contains(&after(&slow_down, 60, (1_000, 1_000, 0))));
+        assert_eq!(after(&slow_down, 60, (10, 1_000, 0)), 100, "stolen events that are faster");
+    }
+
+    #[test]
+    fn one_measurement_moves_it_by_an_eighth_of_four_times_at_most() {
+        let slow_down = SlowDown::new(Penalty::learned());
+        assert_eq!(after(&slow_down, 1, (u64::MAX, 1, 0)), 138);
+        assert_eq!(after(&slow_down, 1, (u64::MAX, 0, 0)), 138, "nothing is known of the home");
+        assert!(after(&slow_down, 10_000, (u64::MAX, 1, 0)) <= 1_000_000);
+    }
+
+    #[test]
+    fn events_that_differ_much_are_believed_less() {
+        let [even, uneven] = [0, 2_000].map(|spread_ns| {
+            after(&SlowDown::new(Penalty::learned()), 4, (2_000, 1_000, spread_ns))
+        });
+        assert!(uneven > 100 && even > uneven + 20, "{even}, {uneven}");
+    }
+
+    #[test]
+    fn without_measurements_it_falls_back_to_none() {
+        let slow_down = SlowDown::new(Penalty::learned());
+        after(&slow_down, 60, (8_000, 1_000, 0));
+        (0..7).for_each(|_| slow_down.relax());
+        assert!((400..450).contains(&slow_down.pct()), "{}", slow_down.pct());
+        (0..100).for_each(|_| slow_down.relax());
+        assert_eq!(slow_down.pct(), 100);
+    }
+
+    #[test]
+    fn pinned_penalty_stays() {
+        for (times, pct) in [(0, 100), (1, 100), (1_000, 100_000), (u32::MAX, u32::MAX)] {
+            let slow_down = SlowDown::new(Penalty::fixed(times));
+            slow_down.relax();
+            assert_eq!(after(&slow_down, 9, (1, 1_000, 0)), pct, "{times}");
+        }
+    }
+}

@@ -59,7 +59,7 @@ impl<E> Default for More<E> {
 /// Where a cell stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// No color's. `entry` is the next free cell.
+    /// No color's. `entry` is the next cell of the free list.
     Free,
     /// No event waits, but the color is pinned or has a timer.
     Resting,

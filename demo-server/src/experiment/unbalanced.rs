@@ -78,8 +78,8 @@ static PLAN: Plan = Plan {
         "mely-learned is what a user has who sets nothing; -hand: costs of stages set by hand, that of a theft measured and fixed; \
          -base: thefts as in Libasync-smp; -1s: from one second after the start on; -changed-1s: from one second after the stages \
          have exchanged what they do",
-        "thefts are for each thousand events; theft: as the thief learned it; stolen_: the work of stolen events; at_a_loss: \
-         the share of them that is less than a theft",
+        "thefts are for each thousand events; theft_: how long one took, a look at the clock included; stolen_: the work of stolen events; \
+         at_a_loss: the share of thefts that took longer than what they brought",
         "instructions of an event with its work, one thread giving turns to both cores and time passing with the work",
     ],
 };

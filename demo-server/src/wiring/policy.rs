@@ -92,6 +92,14 @@ impl Stealer for AnyStealer {
         }
     }
 
+    fn refused(&mut self, theft: &Theft) {
+        match self {
+            AnyStealer::None(policy) => policy.refused(theft),
+            AnyStealer::Libasync(policy) => policy.refused(theft),
+            AnyStealer::Mely(policy) => policy.refused(theft),
+        }
+    }
+
     fn steals(&self) -> bool {
         match self {
             AnyStealer::None(policy) => policy.steals(),

@@ -122,12 +122,13 @@ pub(in super::super) enum Metric {
     Rate,
     /// Thefts for each thousand events.
     Thefts,
-    /// A theft, as learned.
-    TheftCycles,
+    /// What half of the thefts took at most, and 99 in 100; a look at the clock included.
+    TheftP50,
+    TheftP99,
     /// Work of a stolen event: the shortest ones, and the middle.
     StolenP1,
     StolenP50,
-    /// Stolen events that were shorter than a theft.
+    /// Share of the thefts that took longer than what they brought.
     AtALoss,
 }
 
@@ -137,7 +138,8 @@ impl Metric {
         match self {
             Self::Rate => ("rate", "1/s"),
             Self::Thefts => ("thefts", "1/1000"),
-            Self::TheftCycles => ("theft", "cycles"),
+            Self::TheftP50 => ("theft_p50", "cycles"),
+            Self::TheftP99 => ("theft_p99", "cycles"),
             Self::StolenP1 => ("stolen_p1", "cycles"),
             Self::StolenP50 => ("stolen_p50", "cycles"),
             Self::AtALoss => ("at_a_loss", "share"),

@@ -37,12 +37,6 @@ impl Samples {
         self.len = self.ns.len();
     }
 
-    /// Which share of the times is below `ns`; 0 if there are none.
-    pub(in super::super) fn share_below(&self, ns: u64) -> f64 {
-        let below = self.ns[..self.len].iter().filter(|&&time| u64::from(time) < ns).count();
-        below as f64 / self.len.max(1) as f64
-    }
-
     /// The values at these quantiles (nearest rank), each divided by `by`. Nothing if there are no times.
     pub(in super::super) fn quantiles<M: Copy>(
         &mut self,

@@ -121,6 +121,14 @@ impl Stealer for Stealing {
         }
     }
 
+    fn refused(&mut self, theft: &Theft) {
+        match self {
+            Self::None(it) => it.refused(theft),
+            Self::Libasync(it) => it.refused(theft),
+            Self::Mely(it) => it.refused(theft),
+        }
+    }
+
     fn steals(&self) -> bool {
         match self {
             Self::None(it) => it.steals(),

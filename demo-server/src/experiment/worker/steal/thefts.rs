@@ -1,6 +1,6 @@
 //! What did thefts cost, and what did they bring?
 
-use color_sched::CoreStats;
+use color_sched::{CoreStats, Histogram};
 
 use super::cores::Ran;
 use super::{Found, Metric};
@@ -24,24 +24,18 @@ fn costs(stats: &[CoreStats]) -> Vec<(Metric, f64)> {
     let [thefts, events] = [|stats: &CoreStats| stats.thefts, |stats: &CoreStats| stats.events]
         .map(|count| stats.iter().map(count).sum::<u64>() as f64);
     let mut values = vec![(Metric::Thefts, 1e3 * thefts / events.max(1.0))];
-    values.extend(theft_cycles(stats).map(|cycles| (Metric::TheftCycles, cycles)));
-    values
-}
-
-/// What a theft cost the core that stole most, as it learned; `None` if nothing was stolen, or nothing learned.
-fn theft_cycles(stats: &[CoreStats]) -> Option<f64> {
-    let thief = stats.iter().max_by_key(|stats| stats.thefts)?;
-    let is_learned = thief.thefts > 0 && thief.steal_cost_ns > 0;
-    is_learned.then(|| cycles::ghz().map(|ghz| thief.steal_cost_ns as f64 * ghz)).flatten()
-}
-
-/// What stolen events worked, in cycles, and which share of them less than the theft.
-pub(super) fn work(stats: &[CoreStats], stolen: &mut Samples) -> Vec<(Metric, f64)> {
-    let asked = [(Metric::StolenP1, 0.01), (Metric::StolenP50, 0.5)];
-    let mut values = stolen.quantiles(1.0, &asked);
-    if let Some(cycles) = theft_cycles(stats).filter(|_| stolen.len() > 0) {
-        let is_less = stolen.share_below(cycles as u64);
-        values.push((Metric::AtALoss, is_less));
+    let mut times = Histogram::default();
+    stats.iter().for_each(|stats| times.merge(&stats.stealing));
+    if let Some(ghz) = cycles::ghz().filter(|_| !times.is_empty()) {
+        let asked = [(Metric::TheftP50, 0.5), (Metric::TheftP99, 0.99)];
+        values.extend(asked.map(|(metric, share)| (metric, times.quantile(share) as f64 * ghz)));
+        let losses = stats.iter().map(|stats| stats.losses).sum::<u64>() as f64;
+        values.push((Metric::AtALoss, losses / thefts.max(1.0)));
     }
     values
+}
+
+/// What stolen events worked, in cycles.
+pub(super) fn work(stolen: &mut Samples) -> Vec<(Metric, f64)> {
+    stolen.quantiles(1.0, &[(Metric::StolenP1, 0.01), (Metric::StolenP50, 0.5)])
 }

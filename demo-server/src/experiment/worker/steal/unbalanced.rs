@@ -130,7 +130,7 @@ pub(super) fn run(args: &StealArgs, window: Window) -> anyhow::Result<Found> {
     if ran.time.is_some() {
         let mut stolen = Samples::new(0);
         ran.loads.iter().for_each(|load| stolen.append(&load.stolen));
-        found.values.extend(thefts::work(&ran.stats, &mut stolen));
+        found.values.extend(thefts::work(&mut stolen));
     }
     Ok(found)
 }
