@@ -80,6 +80,7 @@ impl<S: Send> Course<S> {
     {
         while let Some(ready) = batch.get(self.done) {
             self.done += 1;
+            desk.colors.fetch_ahead(&batch[self.done..]);
             let Some(begun) = desk.begin(*ready) else { continue };
             let shown_ns = self.unshown_ns + u64::from(begun.queued.cost_ns);
             if desk.offers.is_some() && shown_ns >= SHOW_NS {

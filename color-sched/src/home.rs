@@ -15,12 +15,15 @@
 //! A color for which nothing waits is an entry of the table and no more; what waits for the others is in cells, which are
 //! few, and warm because the last one freed is the next one used.
 
-use crate::event::{Color, CoreId, Priority, Slot, StageId};
+use crate::event::{Color, CoreId, Priority, Ready, Slot, StageId};
 use crate::index::Index;
 use crate::record::{Cell, Queued, Record, Status};
 
 /// No cell, or no entry.
 pub(crate) const NIL: u32 = u32::MAX;
+
+/// How many colors before its turn a color is fetched.
+const AHEAD: usize = 3;
 
 /// Where a color's state is, as its home or holder knows.
 #[derive(Debug)]
@@ -224,6 +227,14 @@ impl<E, S> Colors<E, S> {
         (entry.color == color).then_some((cell, entry))
     }
 
+    /// Fetches what it takes to end the colors of a batch, some time before that: they may have opened by themselves.
+    #[inline(always)]
+    pub(crate) fn fetch_ahead(&self, batch: &[Ready]) {
+        if let Some(ready) = batch.get(AHEAD).filter(|_| self.index.is_large()) {
+            self.index.fetch(ready.color);
+        }
+    }
+
     /// The cell of an entry, made if it has none.
     #[inline(always)]
     pub(crate) fn cell_of(&mut self, entry: u32) -> (Slot, &mut Cell<E>, &mut Entry<E, S>) {
@@ -326,6 +337,7 @@ impl<E, S> Colors<E, S> {
             }
         }
         self.index.insert(color, at, |entry| self.entries[entry as usize].color);
+        self.index.fetch_neighbors(color);
         at
     }
 

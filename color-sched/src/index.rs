@@ -14,6 +14,7 @@
 //! of the places are in use: for colors without order a search looks at 1.5 of them on average, and at 2.5 if it finds nothing.
 
 use crate::event::Color;
+use crate::prefetch::prefetch;
 
 /// Places of a table, at least.
 const LEAST: usize = 16;
@@ -24,6 +25,8 @@ const NEXT: u64 = 0xd134_2543_de82_ef95;
 /// Colors that follow each other and have places that do, as a power of two; a place is 8 bytes.
 const MEMBER_BITS: u32 = 3;
 const MEMBERS: u64 = (1 << MEMBER_BITS) - 1;
+/// Places of a table that is worth fetching from ahead: 128 KiB.
+const LARGE: usize = 1 << 14;
 /// Places looked at for a free one before the factor is taken for a bad one. At half load, colors without order do not get
 /// there.
 const FAR: usize = 64 << MEMBER_BITS;
@@ -71,6 +74,31 @@ impl Index {
     #[inline(always)]
     fn begin(&self, tag: u32) -> usize {
         (tag >> self.shift & !(MEMBERS as u32) | tag & MEMBERS as u32) as usize
+    }
+
+    /// Is the table too large for the nearer caches?
+    #[inline(always)]
+    pub(crate) fn is_large(&self) -> bool {
+        self.places.len() >= LARGE
+    }
+
+    /// Fetches the place of `color`, which will be looked up soon.
+    #[inline(always)]
+    pub(crate) fn fetch(&self, color: Color) {
+        if let Some(place) = self.places.get(self.begin(self.tag(color))) {
+            prefetch(place);
+        }
+    }
+
+    /// A new color often is one of many that follow each other, up or down: in the middle of a group, fetches those beside it.
+    #[inline(always)]
+    pub(crate) fn fetch_neighbors(&self, color: Color) {
+        let place = color.0.rotate_right(self.home_bits);
+        if self.is_large() && place & MEMBERS == MEMBERS / 2 {
+            for neighbor in [place.wrapping_add(MEMBERS + 1), place.wrapping_sub(MEMBERS + 1)] {
+                self.fetch(Color(neighbor.rotate_left(self.home_bits)));
+            }
+        }
     }
 
     /// Colors that have an entry.

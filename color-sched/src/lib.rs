@@ -54,6 +54,7 @@ mod offers;
 mod outbox;
 pub mod park;
 mod penalty;
+mod prefetch;
 mod record;
 mod rings;
 mod running;
