@@ -14,7 +14,7 @@
 //! | [`amount`] | how much at once? |
 //! | [`back_off`] | how often to look? |
 //! | [`random`] | and if nobody thought about it? |
-//! | [`topology`] | which cores share a cache, or memory? |
+//! | [`topology`] | which cores share a cache or memory, and which can be used? |
 #![forbid(unsafe_code)]
 
 pub mod amount;

@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-use color_sched::CoreId;
+use color_sched::{CoreId, Stealer};
 use mely_steal::topology::Changes;
 use mely_steal::{Distance, Mely, Topology, TopologyError};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::distances;
+use crate::views::{idle, offer, victim};
 
 fn put(root: &Path, name: &str, text: &str) {
     let path = root.join(name);
@@ -172,11 +173,18 @@ fn a_cpu_that_the_text_calls_offline_is_gone_until_it_is_back() {
 #[test]
 fn a_core_that_is_gone_is_looked_at_last() {
     let mut topology = Topology::grouped(4, &[(2, 2)]);
+    let mut policy = Mely::new(topology.clone());
+    let mut view = idle(4, 100);
+    view.victims[1] = victim(&[offer(1, 9_000, 1, 1)]);
+    view.victims[3] = victim(&[offer(3, 9_000, 1, 1)]);
+    let robbed = |policy: &mut Mely| policy.plan(CoreId(0), &view).map(|theft| theft.victim.0);
+    assert_eq!(robbed(&mut policy), Some(1));
     topology.update(&[0, 2, 3]);
-    let mut nearest = mely_steal::locality::Nearest::new(topology.clone());
-    let set: Vec<u16> = nearest.core_set(CoreId(0), 4).iter().map(|(_, core)| core.0).collect();
-    assert_eq!(set, [2, 3, 1]);
-    let _ = Mely::new(topology);
+    policy.set_topology(topology.clone());
+    assert_eq!(robbed(&mut policy), Some(3));
+    topology.update(&[0, 1, 2, 3]);
+    policy.set_topology(topology);
+    assert_eq!(robbed(&mut policy), Some(1));
 }
 
 #[test]
