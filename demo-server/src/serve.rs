@@ -22,6 +22,7 @@ use crate::config::{AllocPolicy, Config, ConfigError};
 use crate::connection::Connection;
 use crate::files::FileEntry;
 use crate::metrics::Metrics;
+use crate::wiring::neighborhood::Neighborhood;
 use crate::wiring::objects::{Objects, SlabObjects};
 use crate::wiring::worker::{Shared, Worker};
 use crate::wiring::{Event, Root, policy};
@@ -55,7 +56,9 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let by_descriptors = (descriptors - spare).max(1) as usize;
     let max_connections = config.max_connections.unwrap_or(by_descriptors).min(by_descriptors);
     let metrics = Metrics::new(config.cores.len());
-    let shared = Arc::new(Shared { config: config.clone(), root, metrics, max_connections });
+    let neighborhood = Neighborhood::new(config, &metrics);
+    let shared = Shared { config: config.clone(), root, metrics, neighborhood, max_connections };
+    let shared = Arc::new(shared);
 
     let (control, cores) = Machine::new(policy::machine(config))?;
     let (mut addr, mut workers) = (config.http, Vec::new());
@@ -208,7 +211,7 @@ fn work(
     note(&shared, index, &report, slab.as_ref());
     let mut worker = Worker::new(index, Arc::clone(&shared), listener, ring, objects);
     let _ = ready.send(true);
-    let run = || policy::run(config, &shared.metrics, core, &mut worker);
+    let run = || policy::run(&shared, core, &mut worker);
     match &slab {
         Some(slab) => {
             slab.seal(policy::seal(config.seal));

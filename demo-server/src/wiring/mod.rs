@@ -7,11 +7,13 @@
 //! | [`pairs`] | file and socket events to the correlator |
 //! | [`cx`] | a stage to all of them |
 //! | [`policy`] | switches of the command line to schedulers, stealers and engines |
+//! | [`neighborhood`] | the machine's topology, as it changes, to the stealers |
 //! | `panic_report` | a handler's panic to a line on stderr |
 //! | `publish` | the counters of all crates to the live page |
 
 pub mod cx;
 pub mod event;
+pub mod neighborhood;
 pub mod objects;
 pub mod pairs;
 mod panic_report;

@@ -6,15 +6,15 @@ use color_sched::{
     Stealer, Theft,
 };
 use flexsc_ring::{AnyRing, Engine};
-use mely_steal::{Libasync, Mely, Topology};
+use mely_steal::Libasync;
 use stingy_alloc::{Seal, Slot};
 
 use crate::config::{Config, Heuristic, RingPolicy, SchedulerPolicy, SealPolicy, StealPolicy};
 use crate::connection::Connection;
-use crate::metrics::Metrics;
 use crate::stages::{PARSE_WEIGHT, RESPOND_WEIGHT, Stage};
 use crate::wiring::event::Event;
-use crate::wiring::worker::Worker;
+use crate::wiring::neighborhood::{Neighborhood, Neighborly};
+use crate::wiring::worker::{Shared, Worker};
 
 /// What a trace keeps of each core: some seconds of a busy one, in 8 MB.
 pub const TRACE_SPANS: usize = 200_000;
@@ -77,13 +77,13 @@ pub fn ring(config: &Config) -> anyhow::Result<(AnyRing<Slot>, String)> {
 }
 
 /// The stealing policy of one core.
-enum AnyStealer {
+enum AnyStealer<'a> {
     None(NoSteal),
     Libasync(Libasync),
-    Mely(Mely),
+    Mely(Neighborly<'a>),
 }
 
-impl Stealer for AnyStealer {
+impl Stealer for AnyStealer<'_> {
     fn plan(&mut self, thief: CoreId, view: &impl LoadView) -> Option<Theft> {
         match self {
             AnyStealer::None(policy) => policy.plan(thief, view),
@@ -109,41 +109,36 @@ impl Stealer for AnyStealer {
     }
 }
 
-fn stealer(config: &Config, metrics: &Metrics) -> AnyStealer {
+fn stealer<'a>(config: &Config, neighborhood: &'a Neighborhood) -> AnyStealer<'a> {
     match config.steal {
         _ if config.cores.len() == 1 => AnyStealer::None(NoSteal),
         StealPolicy::None => AnyStealer::None(NoSteal),
         StealPolicy::Libasync => AnyStealer::Libasync(Libasync::new()),
         StealPolicy::Mely => {
             let by = |heuristic| config.steal_by.contains(&heuristic);
-            let topology = Topology::detect(&config.cores).unwrap_or_else(|error| {
-                metrics.note(&format!("--steal mely: {error}; all cores count as equally near"));
-                Topology::uniform(config.cores.len())
-            });
-            let policy = Mely::new(topology)
-                .locality(by(Heuristic::Locality))
-                .time_left(by(Heuristic::TimeLeft))
-                .penalty(by(Heuristic::Penalty));
-            AnyStealer::Mely(policy)
+            AnyStealer::Mely(Neighborly::new(neighborhood, |all| {
+                all.locality(by(Heuristic::Locality))
+                    .time_left(by(Heuristic::TimeLeft))
+                    .penalty(by(Heuristic::Penalty))
+            }))
         }
     }
 }
 
 /// Runs a worker under the policies of the configuration until it has stopped.
 pub fn run(
-    config: &Config,
-    metrics: &Metrics,
+    shared: &Shared,
     core: Core<Event, Box<Connection>>,
     worker: &mut Worker<'_>,
 ) -> anyhow::Result<()> {
-    let infos = stage_infos();
+    let (infos, config) = (stage_infos(), &shared.config);
     let scheduler: Box<dyn Scheduler> = match config.scheduler {
         SchedulerPolicy::Fifo => Box::new(Fifo::new(&infos)),
         SchedulerPolicy::Flat => Box::new(Flat::new(&infos)),
         SchedulerPolicy::Color => Box::new(ColorQueues::new(&infos)),
         SchedulerPolicy::Stage => Box::new(StageBatch::new(&infos)),
     };
-    core.run(worker, scheduler, &mut stealer(config, metrics))
+    core.run(worker, scheduler, &mut stealer(config, &shared.neighborhood))
         .context("the worker's ring failed")?;
     Ok(())
 }

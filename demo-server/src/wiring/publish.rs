@@ -6,6 +6,7 @@ use color_sched::{CoreStats, Nanos};
 use flexsc_ring::Ring;
 use stingy_alloc::Reason;
 
+use crate::config::StealPolicy;
 use crate::stages::Stage;
 use crate::wiring::objects::Objects;
 use crate::wiring::worker::Worker;
@@ -17,6 +18,9 @@ impl Worker<'_> {
     /// Copies the figures of the crates below into the core's block.
     pub(super) fn publish(&mut self, stats: &CoreStats) {
         let shared = &self.shared;
+        if self.core == 0 && shared.config.steal == StealPolicy::Mely {
+            shared.neighborhood.tend(self.now, &shared.metrics);
+        }
         let metrics = &shared.metrics.cores[self.core];
         metrics.connections.set(stats.colors);
         metrics.events.set(stats.events);

@@ -22,6 +22,7 @@ use crate::metrics::{CoreMetrics, Metrics};
 use crate::stages::{self, Stage};
 use crate::wiring::cx::{Clock, Cx};
 use crate::wiring::event::{self, Event, Tag};
+use crate::wiring::neighborhood::Neighborhood;
 use crate::wiring::objects::Objects;
 use crate::wiring::pairs::Pairs;
 use crate::wiring::panic_report;
@@ -50,6 +51,8 @@ pub struct Shared {
     pub root: Arc<Root>,
     /// The counters.
     pub metrics: Metrics,
+    /// Which cores are near.
+    pub neighborhood: Neighborhood,
     /// Connections at most, over all cores.
     pub max_connections: usize,
 }
