@@ -237,6 +237,9 @@ pub(crate) struct HomeCost {
     pub(crate) spread_ns: u32,
 }
 
+/// What a thief has to fetch of a color with small events and state, beside the line of the board that it takes it from.
+const _: () = assert!(size_of::<Record<u64, u64>>() == 2 * 64);
+
 /// A color on its way between cores: all of it.
 #[derive(Debug)]
 pub(crate) struct Record<E, S> {
