@@ -2,6 +2,7 @@
 //!
 //! Mely §5.2, Table 6, on two cores: there is one victim only, so that it can cost something but bring nothing.
 
+use super::harpertown::Which;
 use super::stealing::{Claim, Config, Plan};
 use super::worker::{StealBy as By, StealCase as Case};
 use super::{Outcome, Setup, stealing};
@@ -53,6 +54,7 @@ static PLAN: Plan = Plan {
          -learned: nothing is set; -1s: from one second after the start on; -changed-1s: from one second after the stages of B and C \
          have exchanged what they do",
     ],
+    simulated: Which::CacheEfficient,
 };
 
 /// Runs the experiment.

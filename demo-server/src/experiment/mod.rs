@@ -34,7 +34,6 @@ mod blocks;
 mod cache_efficient;
 mod counted;
 mod dispatch;
-#[cfg_attr(not(test), expect(dead_code))]
 mod harpertown;
 mod interrupt;
 mod nginx;

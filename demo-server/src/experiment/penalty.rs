@@ -2,6 +2,7 @@
 //!
 //! Mely §5.2, Table 5, on two cores.
 
+use super::harpertown::Which;
 use super::stealing::{Claim, Config, Plan};
 use super::worker::{StealBy as By, StealCase as Case};
 use super::{Outcome, Setup, stealing};
@@ -53,6 +54,7 @@ static PLAN: Plan = Plan {
          costs and penalties set by hand; -learned: nothing is set; -1s: from one second after the start on; -changed-1s: from one \
          second after the stages have exchanged what they do",
     ],
+    simulated: Which::Penalty,
 };
 
 /// Runs the experiment.

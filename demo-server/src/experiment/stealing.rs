@@ -9,6 +9,7 @@ use anyhow::Context;
 
 use super::blocks::while_there_is_time;
 use super::counted::Counted;
+use super::harpertown::{self, Length, Which};
 use super::paired::{Comparison, Finding, Measurement, Paired};
 use super::progress::Progress;
 use super::report::{Better, Report};
@@ -30,6 +31,10 @@ const PAPERS_CORES: u64 = 8;
 const REPEATS: usize = 6;
 /// And of a quick one, if there is time.
 const QUICK_REPEATS: usize = 3;
+/// Seeds of the simulations of a long run.
+const SEEDS: &[u64] = &[1, 2, 3];
+/// And of a quick one.
+const QUICK_SEEDS: &[u64] = &[1];
 /// Rounds that are counted, of two lengths, and the colors of each.
 const COUNTED_ROUNDS: [u64; 2] = [4, 12];
 const COUNTED_COLORS: usize = 5_000;
@@ -140,6 +145,8 @@ pub(super) struct Plan {
     /// Instructions of an event: the ratio's name, what is above and below its line.
     pub(super) counted: Option<(&'static str, [&'static str; 2])>,
     pub(super) notes: &'static [&'static str],
+    /// What the paper's machine is simulated with.
+    pub(super) simulated: Which,
 }
 
 impl Plan {
@@ -179,6 +186,8 @@ pub(super) fn run(setup: &Setup, plan: &Plan) -> anyhow::Result<Outcome> {
     let windows = Windows { runner: &Runner::new(setup, ms)?, setup, plan, ms };
     let has_two = setup.can_pin && setup.server_cpu != setup.load_cpu;
     describe(&mut report, setup, plan, ms);
+    let seeds = if setup.quick { QUICK_SEEDS } else { SEEDS };
+    harpertown::add(&mut report, plan.simulated, seeds, Length::Full, &setup.interrupt)?;
     if let Some((id, names)) = plan.counted {
         windows.count(&mut report, id, names)?;
     }
@@ -404,6 +413,7 @@ pub(super) mod tests {
         paper: &[("two-cores", 5.0)],
         counted: None,
         notes: &[],
+        simulated: Which::Unbalanced,
     };
 
     #[test]

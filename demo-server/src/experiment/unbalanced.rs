@@ -3,6 +3,7 @@
 //! Mely §5.2, Tables 3 and 4, on two cores. Ideal is the pure work of one thread, twice. `balanced-`: half of the events begin
 //! on each core. `idle-thief-`: one core has short events only, the other looks for something worth a theft.
 
+use super::harpertown::Which;
 use super::stealing::{Claim, Config, Plan};
 use super::worker::{StealBy as By, StealCase as Case};
 use super::{Outcome, Setup, stealing};
@@ -82,6 +83,7 @@ static PLAN: Plan = Plan {
          at_a_loss: the share of thefts that took longer than what they brought",
         "instructions of an event with its work, one thread giving turns to both cores and time passing with the work",
     ],
+    simulated: Which::Unbalanced,
 };
 
 /// Runs the experiment.

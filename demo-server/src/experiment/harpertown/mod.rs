@@ -7,6 +7,7 @@
 //!
 //! | module | the question it answers |
 //! |---|---|
+//! | `told` | how is it told? |
 //! | `rows` | which configurations, and what did the paper find? |
 //! | `workload` | what are the handlers? |
 //! | `engine` | what does each core do next, and when? |
@@ -55,7 +56,7 @@
 //!   at once keep the list at a handful, as seven take what one registers; 149 need thieves that come every 150 000
 //!   cycles or so, and nothing among the paper's constants says why they would.
 //! * T5, `libasync-ws`: 0.34 of `libasync`, the paper 0.17: it grows worse with the number of A's, which is not known.
-//! * T5, Mely with stealing gains 10 times over `libasync`, the paper 1.26: eight cores with 12 MB more cache on independent
+//! * T5, Mely with stealing gains 10 times over `libasync`, the paper 1.26: eight cores with 18 MB more cache on independent
 //!   chains; what held the paper's thieves back it does not say.
 //! * T6, `libasync-ws` is slower than `mely-base`, the paper has it 5 % faster: at 190 cycles an event its thefts from lists of
 //!   a few hundred take 33 000 cycles, as much as the sort they steal.
@@ -63,7 +64,7 @@
 //! * Locking time counts spinning and holding, of all cores' time; idle thieves' locks are in it, hence far above the paper's
 //!   with stealing. A theft's cost leaves spinning out.
 
-pub(super) mod books;
+mod books;
 mod chance;
 mod colors;
 mod engine;
@@ -73,8 +74,12 @@ mod lru;
 mod memory;
 mod pool;
 mod queues;
-pub(super) mod rows;
+mod rows;
 #[cfg(test)]
 mod tests;
+mod told;
 mod view;
 mod workload;
+
+pub(super) use rows::{Length, Which};
+pub(super) use told::add;
