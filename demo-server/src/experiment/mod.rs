@@ -14,6 +14,7 @@
 //! | `runner` | how is a worker started, and what did it say? |
 //! | `valgrind` | what did valgrind count? |
 //! | `harpertown` | what would the tables of Mely's paper say, were its machine built to its own figures? |
+//! | `scale` | how far does our own runtime scale, on up to 128 simulated cores? |
 //! | `counted` | how are counts taken and written down that are the same every time? |
 //! | `blocks` | which of the blocks fit into the time, and what did their workers find? |
 //! | `paired` | in which order is what measured, and what follows? |
@@ -44,6 +45,7 @@ mod process;
 mod progress;
 mod report;
 mod runner;
+mod scale;
 mod scratch;
 mod servers;
 mod stages;

@@ -16,7 +16,7 @@ use super::report::{Better, Report};
 use super::runner::{Runner, name_of};
 use super::worker::WARM_UP;
 use super::worker::{StealBy as By, StealCase as Case, StealFound as Found, StealMetric as Metric};
-use super::{Outcome, Setup, WITHOUT_PEERS};
+use super::{Outcome, Setup, WITHOUT_PEERS, scale};
 use crate::interval::Interval;
 
 /// Left to the last worker, should it take longer than all before.
@@ -188,6 +188,7 @@ pub(super) fn run(setup: &Setup, plan: &Plan) -> anyhow::Result<Outcome> {
     describe(&mut report, setup, plan, ms);
     let seeds = if setup.quick { QUICK_SEEDS } else { SEEDS };
     harpertown::add(&mut report, plan.simulated, seeds, Length::Full, &setup.interrupt)?;
+    scale::add(&mut report, plan.simulated, &scale::MACHINES, seeds, &setup.interrupt)?;
     if let Some((id, names)) = plan.counted {
         windows.count(&mut report, id, names)?;
     }
