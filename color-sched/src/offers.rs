@@ -358,7 +358,13 @@ impl<E: Send, S: Send> Desk<E, S> {
         let Some(offers) = &mut self.offers else { return };
         offers.remind_at = self.now.saturating_add(self.wake_cost.ns());
         // Little work is done sooner by the core itself than by one that has to be woken, if the core gets to it.
-        let visible_ns = offers.visible_ns();
+        // What follows once there is room counts too, but not alone.
+        let visible_ns = match (offers.visible_ns(), self.steal_cost.ns()) {
+            (0, _) => 0,
+            // Every color is worthy.
+            (shown_ns, 0) => shown_ns.max(self.waiting.queued_ns),
+            (shown_ns, cost_ns) => shown_ns.saturating_add(offers.worthy.at_least_ns(cost_ns)),
+        };
         if visible_ns == 0 || visible_ns.max(busy_ns) < self.wake_cost.ns() {
             return;
         }

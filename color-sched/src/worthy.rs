@@ -38,6 +38,11 @@ impl Worthy {
         self.lists.len() == 0
     }
 
+    /// How long these colors take at least: each longer than a theft.
+    pub(crate) fn at_least_ns(&self, steal_cost_ns: u64) -> u64 {
+        steal_cost_ns.saturating_mul(self.lists.len() as u64)
+    }
+
     /// Notes what waits for a color. True if it is worth a theft.
     pub(crate) fn note(&mut self, slot: Slot, queued_ns: u64, steal_cost_ns: u64) -> bool {
         let now = interval(queued_ns, steal_cost_ns);
