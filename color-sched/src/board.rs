@@ -167,7 +167,8 @@ impl<T: Send> Board<T> {
         self.items.get(slot).is_some_and(|place| thief_of(place.load(Ordering::Relaxed)).is_some())
     }
 
-    /// Takes `color` out of `slot` on behalf of `thief`, if it still is offered there, and leaves word of what thefts cost him.
+    /// Takes `color` out of `slot` on behalf of `thief`, if it still is offered there, and leaves word of what thefts
+    /// cost him.
     ///
     /// Whoever gets an item has it alone; but it may be of another color than the note said, if the owner meanwhile took it
     /// back and offered another one in the slot. So what was taken is to be known by itself, not by the plan.

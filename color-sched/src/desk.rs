@@ -386,8 +386,8 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
     }
 
-    /// Learns that `n` events of a color that has just been stolen took `total_ns` together. At home such events take something
-    /// else, so that it counts as what they cost only if nothing is known of that.
+    /// Learns that `n` events of a color that has just been stolen took `total_ns` together. At home such events take
+    /// something else, so that it counts as what they cost only if nothing is known of that.
     pub(crate) fn learn_away(&mut self, trial: &Trial, total_ns: Nanos, n: usize) {
         let (stage, Some(mean_ns)) = (trial.of.stage, total_ns.checked_div(n as u64)) else {
             return;

@@ -112,9 +112,9 @@ pub(crate) enum Next<S> {
 const _: () = assert!(size_of::<Entry<u64, u64>>() == 40);
 const _: () = assert!(size_of::<Cell<u64>>() == 64);
 
-/// Which number is taken next: the last one that was given back, whose place is warm; or the lowest that is not in use. What
-/// is given back in another order than it was taken gets shuffled with time, until each take is a cache miss; so when
-/// nothing is in use any more, all begins anew in order. Who is given back keeps the number of the one before.
+/// Which number is taken next: the last one that was given back, whose place is warm; or the lowest that is not in use.
+/// What is given back in another order than it was taken gets shuffled with time, until each take is a cache miss; so
+/// when nothing is in use any more, all begins anew in order. Who is given back keeps the number of the one before.
 #[derive(Debug)]
 struct Free {
     last: u32,

@@ -1,7 +1,8 @@
 //! Which entry has this color? Open addressing: a color is looked up in less time than an event takes by a tenth.
 //!
-//! A place of the table holds an entry and a tag. The tag says where the search for the color begins, and it goes on place by place
-//! to the first empty one (linear probing, Knuth vol. 3, §6.4, algorithm L; removal without tombstones, algorithm R).
+//! A place of the table holds an entry and a tag. The tag says where the search for the color begins, and it goes on
+//! place by place to the first empty one (linear probing, Knuth vol. 3, §6.4, algorithm L; removal without tombstones,
+//! algorithm R).
 //!
 //! ```text
 //! color   what it has above its home's bits, and below:  | 61 bits: group | 3 bits: member |
@@ -9,9 +10,10 @@
 //! begin   as many of the highest bits of the tag as name a block of 8 places; in the block, the member
 //! ```
 //!
-//! So colors of one home that follow each other, as those of a table of connections do, share a cache line of the table, and
-//! groups of them are spread almost without collisions. Groups that a factor does not spread are given another one. At most half
-//! of the places are in use: for colors without order a search looks at 1.5 of them on average, and at 2.5 if it finds nothing.
+//! So colors of one home that follow each other, as those of a table of connections do, share a cache line of the
+//! table, and groups of them are spread almost without collisions. Groups that a factor does not spread are given
+//! another one. At most half of the places are in use: for colors without order a search looks at 1.5 of them on
+//! average, and at 2.5 if it finds nothing.
 
 use crate::event::Color;
 use crate::prefetch::prefetch;
@@ -90,7 +92,8 @@ impl Index {
         }
     }
 
-    /// A new color often is one of many that follow each other, up or down: in the middle of a group, fetches those beside it.
+    /// A new color often is one of many that follow each other, up or down: in the middle of a group, fetches those
+    /// beside it.
     #[inline(always)]
     pub(crate) fn fetch_neighbors(&self, color: Color) {
         let place = color.0.rotate_right(self.home_bits);

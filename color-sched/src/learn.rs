@@ -5,10 +5,10 @@
 //!
 //! Beside the mean there is the spread: how far events are from it, on average.
 //!
-//! Now and then the machine takes the CPU away in the middle of what is measured, which then seems a hundred times too long.
-//! Believed of a theft, it would stop all further ones, and nothing would ever be learned again; believed of a short event, it
-//! would make all like it look worth a theft. So a measurement counts as [`LEAP`] times the estimate at most, and what thefts
-//! and wakes cost relaxes while nothing is measured.
+//! Now and then the machine takes the CPU away in the middle of what is measured, which then seems a hundred times too
+//! long. Believed of a theft, it would stop all further ones, and nothing would ever be learned again; believed of a
+//! short event, it would make all like it look worth a theft. So a measurement counts as [`LEAP`] times the estimate at
+//! most, and what thefts and wakes cost relaxes while nothing is measured.
 
 /// A cost in nanoseconds: learned while running, or pinned by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

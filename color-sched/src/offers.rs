@@ -105,8 +105,8 @@ impl Offers {
         }
     }
 
-    /// When the board is to be refreshed, in estimated time of what runs: before thieves can have run more than half of what
-    /// is on it; never, while nothing is on it and nothing is to be put there.
+    /// When the board is to be refreshed, in estimated time of what runs: before thieves can have run more than half of
+    /// what is on it; never, while nothing is on it and nothing is to be put there.
     fn due_ns(&self) -> Nanos {
         match self.on_board {
             0 if self.worthy.is_empty() => Nanos::MAX,
@@ -141,8 +141,8 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
     }
 
-    /// [Refreshes](Self::refresh_board) the board before the first batch after a poll, if there is anything to show. A core
-    /// whose colors are all refused comes no further.
+    /// [Refreshes](Self::refresh_board) the board before the first batch after a poll, if there is anything to show. A
+    /// core whose colors are all refused comes no further.
     #[inline]
     pub(crate) fn open_board(&mut self, scheduler: &mut impl Scheduler) {
         if self.pace.due_ns != Nanos::MAX {
@@ -321,7 +321,8 @@ impl<E: Send, S: Send> Desk<E, S> {
         has_offered
     }
 
-    /// Offers one color, if it is free to go. It may have run since it was noted, if thefts have become dearer in between.
+    /// Offers one color, if it is free to go. It may have run since it was noted, if thefts have become dearer in
+    /// between.
     fn offer(&mut self, slot: Slot, board_slot: usize) -> bool {
         let cell = self.colors.cell(slot);
         let (entry, pins) = (cell.entry, cell.pins);

@@ -4,15 +4,16 @@
 //! slow-down = time of the first event after a theft / time of such an event at home, as its home estimates it
 //! ```
 //!
-//! The first event is the one that finds nothing of its color in the thief's caches. The slow-down of a stage is a running
-//! estimate for the whole machine: whoever steals moves it by an eighth towards what he has measured, by less if
-//! the stage's events differ much among themselves. A machine that steals no events of a stage measures nothing, so that the
-//! estimate falls back towards 1, until a theft is tried again. (The paper leaves it to future work to learn penalties, §7.)
+//! The first event is the one that finds nothing of its color in the thief's caches. The slow-down of a stage is a
+//! running estimate for the whole machine: whoever steals moves it by an eighth towards what he has measured, by less
+//! if the stage's events differ much among themselves. A machine that steals no events of a stage measures nothing, so
+//! that the estimate falls back towards 1, until a theft is tried again. (The paper leaves it to future work to learn
+//! penalties, §7.)
 
 use crate::atomics::{AtomicU32, Ordering};
 
-/// How much longer events of a stage take on another core than the one that ran their color last (Mely §3.3): learned from
-/// the first event of each theft, or pinned by hand.
+/// How much longer events of a stage take on another core than the one that ran their color last (Mely §3.3): learned
+/// from the first event of each theft, or pinned by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Penalty {
     pct: u32,

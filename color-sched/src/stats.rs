@@ -54,7 +54,8 @@ pub struct CoreStats {
     pub running: Histogram,
     /// Events given back because their color had closed or had too many waiting.
     pub abandoned: u64,
-    /// What a theft costs, as learned from this core's thefts and from those of others here, or as pinned, in nanoseconds.
+    /// What a theft costs, as learned from this core's thefts and from those of others here, or as pinned, in
+    /// nanoseconds.
     pub steal_cost_ns: u64,
     /// What a wake costs, from the call to the woken core's first turn, in nanoseconds.
     pub wake_cost_ns: u64,

@@ -11,8 +11,8 @@ pub struct Offer {
     pub queued_ns: u64,
     /// Number of its waiting events.
     pub events: u32,
-    /// How long its next event takes on another core, in percent of the time that it takes here: 100 is no longer, 300 three
-    /// times as long (Mely §3.3).
+    /// How long its next event takes on another core, in percent of the time that it takes here: 100 is no longer, 300
+    /// three times as long (Mely §3.3).
     pub penalty_pct: u32,
 }
 
@@ -62,8 +62,8 @@ pub trait Stealer {
     /// Whom `thief`, which has nothing to run, should rob of what; `None` to let it be.
     fn plan(&mut self, thief: CoreId, view: &impl LoadView) -> Option<Theft>;
 
-    /// What to take in the same search, now that `last` has succeeded; `stolen` (at least 1) colors have been taken in it.
-    /// `None`, as it is unless a policy says otherwise: run what there is.
+    /// What to take in the same search, now that `last` has succeeded; `stolen` (at least 1) colors have been taken in
+    /// it. `None`, as it is unless a policy says otherwise: run what there is.
     fn again(
         &mut self,
         _thief: CoreId,

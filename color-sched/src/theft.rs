@@ -30,8 +30,8 @@ impl Trial {
 }
 
 impl<E: Send, S: Send> Core<E, S> {
-    /// Plans thefts and makes them, one after the other as long as the policy wants more. True if a color was stolen. A core
-    /// whose work was refused would only gather more that it cannot run.
+    /// Plans thefts and makes them, one after the other as long as the policy wants more. True if a color was stolen. A
+    /// core whose work was refused would only gather more that it cannot run.
     pub(crate) fn steal<T: Stealer>(
         &mut self,
         scheduler: &mut impl Scheduler,
@@ -70,7 +70,8 @@ impl<E: Send, S: Send> Desk<E, S> {
         View { hub, steal_cost_ns: self.steal_cost.ns(), steal_costs: &self.steal_costs }
     }
 
-    /// Takes what a policy has planned to take, and tells how long that will run, as estimated. `None` if it cannot be taken.
+    /// Takes what a policy has planned to take, and tells how long that will run, as estimated. `None` if it cannot be
+    /// taken.
     fn take(&mut self, theft: &Theft) -> Option<Nanos> {
         let Theft { victim, slot, color } = *theft;
         if victim == self.id || victim.index() >= self.hub.cores() || slot >= SLOTS {

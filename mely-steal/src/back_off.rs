@@ -8,8 +8,8 @@ use color_sched::{CoreId, LoadView, Stealer, Theft};
 /// Looks that are let be after many that found nothing, at most, unless another number is set.
 const MOST: u32 = 64;
 
-/// A policy that is asked less often the less it finds: after `n` looks in a row that brought nothing, the next 2ⁿ - 1 are
-/// let be, up to a limit.
+/// A policy that is asked less often the less it finds: after `n` looks in a row that brought nothing, the next 2ⁿ - 1
+/// are let be, up to a limit.
 #[derive(Clone, Copy, Debug)]
 pub struct BackOff<P> {
     policy: P,

@@ -1,7 +1,7 @@
 //! What may a heuristic change of the base algorithm?
 //!
-//! Mely keeps Libasync-smp's algorithm (§2.2, Fig. 2) and replaces its decisions one by one (§3). So a heuristic is a set of
-//! answers, each of which it may leave to others:
+//! Mely keeps Libasync-smp's algorithm (§2.2, Fig. 2) and replaces its decisions one by one (§3). So a heuristic is a
+//! set of answers, each of which it may leave to others:
 //!
 //! | question | the base's answer | [`Locality`](crate::Locality) | [`TimeLeft`](crate::TimeLeft) | [`Penalty`](crate::Penalty) |
 //! |---|---|---|---|---|

@@ -1,7 +1,8 @@
 //! Mely's algorithm (§3, §4.2): Libasync-smp's three questions, each answered better by a heuristic on its own switch.
 //!
-//! With all of them off it plans exactly what [`Libasync`](crate::Libasync) plans ("Mely - base WS" of Tables 3 to 6). Penalty
-//! without time left takes the color with the most time ÷ penalty of those under half of the events, worth the trip or not.
+//! With all of them off it plans exactly what [`Libasync`](crate::Libasync) plans ("Mely - base WS" of Tables 3 to 6).
+//! Penalty without time left takes the color with the most time ÷ penalty of those under half of the events, worth the
+//! trip or not.
 
 use std::cmp::Reverse;
 

@@ -1,5 +1,6 @@
-//! Random stealing, as in Cilk (Blumofe, Leiserson 1999): whoever the dice name first and has something, and of that the
-//! first. It asks neither what a theft costs nor what it brings; what schedulers of plain tasks do, to compare with.
+//! Random stealing, as in Cilk (Blumofe, Leiserson 1999): whoever the dice name first and has something, and of that
+//! the first. It asks neither what a theft costs nor what it brings; what schedulers of plain tasks do, to compare
+//! with.
 
 use color_sched::{CoreId, LoadView, Stealer, Theft};
 

@@ -2,8 +2,8 @@
 
 use color_sched::{CoreId, Theft};
 
-/// The theft that was refused last, until the next plan. A view may be stale for as long as it likes; a policy that believed
-/// it each time would ask for the same thing for ever.
+/// The theft that was refused last, until the next plan. A view may be stale for as long as it likes; a policy that
+/// believed it each time would ask for the same thing for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Refused(Option<Theft>);
 

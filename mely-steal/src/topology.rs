@@ -132,9 +132,9 @@ impl Topology {
         Self::grouped(cores, &[])
     }
 
-    /// A machine with uniform memory and caches of a level shared by so many successive cores: `&[(2, 2)]` is the paper's
-    /// Xeon E5410 (pairs share an L2), `&[(3, 4)]` its AMD with four cores to an L3. Of two caches of one level the larger
-    /// counts. Cores beyond 65536, which no [`CoreId`](color_sched::CoreId) names, are left out.
+    /// A machine with uniform memory and caches of a level shared by so many successive cores: `&[(2, 2)]` is the
+    /// paper's Xeon E5410 (pairs share an L2), `&[(3, 4)]` its AMD with four cores to an L3. Of two caches of one level
+    /// the larger counts. Cores beyond 65536, which no [`CoreId`](color_sched::CoreId) names, are left out.
     ///
     /// ```
     /// use mely_steal::Topology;

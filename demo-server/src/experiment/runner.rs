@@ -195,7 +195,8 @@ impl Runner {
         self.instructions_of(rounds, work.env, |rounds| work.args(Length::Rounds(rounds)))
     }
 
-    /// The instructions of a unit of what a worker does that is started with `args`, which depend on the rounds, in `env`.
+    /// The instructions of a unit of what a worker does that is started with `args`, which depend on the rounds, in
+    /// `env`.
     pub(super) fn instructions_of(
         &self,
         rounds: [u64; 2],

@@ -1,7 +1,8 @@
 //! What do thefts bring where a few events are long, and what do they cost where there is nothing to steal?
 //!
-//! Mely §5.2, Tables 3 and 4, on two cores. Ideal is the pure work of one thread, twice. `balanced-`: half of the events begin
-//! on each core. `idle-thief-`: one core has short events only, the other looks for something worth a theft.
+//! Mely §5.2, Tables 3 and 4, on two cores. Ideal is the pure work of one thread, twice. `balanced-`: half of the
+//! events begin on each core. `idle-thief-`: one core has short events only, the other looks for something worth a
+//! theft.
 
 use super::harpertown::Which;
 use super::stealing::{Claim, Config, Plan};

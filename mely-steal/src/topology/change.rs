@@ -1,8 +1,8 @@
 //! Which CPUs can be used now, and which cores are gone, or back, since they were last looked for?
 //!
 //! A CPU can be used if it is online and a thread of this process may run on it. Affinity follows the cpuset: when that
-//! shrinks, the kernel takes the CPUs from every thread. Asked is the first thread; only if it may not run on the CPU of
-//! some core (it is pinned, or the cpuset shrank) are the others, of which some may.
+//! shrinks, the kernel takes the CPUs from every thread. Asked is the first thread; only if it may not run on the CPU
+//! of some core (it is pinned, or the cpuset shrank) are the others, of which some may.
 //!
 //! `sys/devices/system/cpu/online`, `proc/self/status`, `proc/self/task/*/status`
 
@@ -77,8 +77,8 @@ impl Topology {
     /// Looks which CPUs this process can use now. A core whose CPU cannot be used is at [`Distance::Unknown`] from all
     /// until it can again; then it is as near as it was. No core changes its number. CPUs that had no core get none.
     ///
-    /// Two small files are read: some 30 µs. While the first thread may not run on every core's CPU (it is pinned, or the
-    /// cpuset shrank) as much again for each other thread of the process. Once a second is often enough.
+    /// Two small files are read: some 30 µs. While the first thread may not run on every core's CPU (it is pinned, or
+    /// the cpuset shrank) as much again for each other thread of the process. Once a second is often enough.
     ///
     /// ```
     /// use mely_steal::Topology;
@@ -165,7 +165,8 @@ fn usable(root: &Path, are_enough: impl Fn(&[usize]) -> bool) -> Result<Vec<usiz
     Ok(allowed)
 }
 
-/// The CPUs of the line `Cpus_allowed_list:`, ascending. `None` if there is no such file, or it is empty: its thread ended.
+/// The CPUs of the line `Cpus_allowed_list:`, ascending. `None` if there is no such file, or it is empty: its thread
+/// ended.
 fn allowed(path: &Path) -> Result<Option<Vec<usize>>, TopologyError> {
     let Some(text) = read(path)?.filter(|text| !text.is_empty()) else { return Ok(None) };
     let line = text.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));

@@ -1,7 +1,7 @@
 //! Two descriptions of the same machine: when are they the same topology?
 //!
-//! A reader calls a cache by any number that its cores agree on. [`Draft::settle`] calls it by the first core that has it,
-//! keeps the nodes that have cores, in the order of their numbers, and takes the longer of two ways.
+//! A reader calls a cache by any number that its cores agree on. [`Draft::settle`] calls it by the first core that has
+//! it, keeps the nodes that have cores, in the order of their numbers, and takes the longer of two ways.
 
 use std::collections::{BTreeMap, HashMap};
 

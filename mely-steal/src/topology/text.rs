@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Threads of a core share an L1, be it named or not. Packages and groups structure the counts, and have no distance.
-//! `indexes` numbers CPUs and nodes: a list, or hwloc's interleaving (`2*4:1*2`). Without node there is one, in counts; in
-//! sets a CPU may have no node, or no cache. Memory is at 10, of another node at 20, if no distances are given.
+//! `indexes` numbers CPUs and nodes: a list, or hwloc's interleaving (`2*4:1*2`). Without node there is one, in counts;
+//! in sets a CPU may have no node, or no cache. Memory is at 10, of another node at 20, if no distances are given.
 
 mod attributes;
 mod counts;
@@ -100,8 +100,8 @@ impl FromStr for Topology {
 }
 
 impl Topology {
-    /// The machine that a file describes, in the form that [`str::parse`] reads and [`Display`](std::fmt::Display) writes;
-    /// what `lstopo --of synthetic machine.txt` writes is one. At most 1 MiB.
+    /// The machine that a file describes, in the form that [`str::parse`] reads and [`Display`](std::fmt::Display)
+    /// writes; what `lstopo --of synthetic machine.txt` writes is one. At most 1 MiB.
     ///
     /// ```
     /// use mely_steal::Topology;

@@ -2,8 +2,9 @@
 //!
 //! Color-queues in a doubly linked core-queue. A core works on one color-queue for up to ten events, then on the one
 //! behind it. A color-queue that has run empty is taken out when its core comes back for the next event. The
-//! stealing-queue, if a heuristic uses it, has three intervals, unordered within: thieves see the first of each. With time
-//! left they begin at 1, 4 and 16 times the cost of a theft; with penalties alone, which admit every color, at 0, 1 and 4.
+//! stealing-queue, if a heuristic uses it, has three intervals, unordered within: thieves see the first of each. With
+//! time left they begin at 1, 4 and 16 times the cost of a theft; with penalties alone, which admit every color, at 0,
+//! 1 and 4.
 
 use std::collections::VecDeque;
 

@@ -1,8 +1,8 @@
 //! What does each core do next, and when?
 //!
-//! A core that has nothing to run looks whom to rob at once; if it finds nothing it waits as long as it has been without
-//! work before it looks again (the paper does not say what it does then; so it is late by a factor of two at most).
-//! Without stealing it watches its own queue's head.
+//! A core that has nothing to run looks whom to rob at once; if it finds nothing it waits as long as it has been
+//! without work before it looks again (the paper does not say what it does then; so it is late by a factor of two at
+//! most). Without stealing it watches its own queue's head.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -40,11 +40,12 @@
 //!
 //! # What the paper leaves open
 //!
-//! * `penalty`: 2000 A's, which wait when the clock starts; an array is as large as an L1 (32 KB), in 64 pieces of 8 lines. The ratio of `mely-penalty` to `mely-base` depends on these sizes: between 1.04 (16 KB,
-//!   where an A falls short of a theft's cost and looks no better than a B) and 2.2 (24 KB, 48 pieces).
-//! * `cache-efficient`: arrays of 16 KB (with 32 KB `mely-locality` is at 1.23 of `mely-base`, with 16 KB at 1.27), numbers
-//!   of 8 bytes; a sort accesses each once a level, a merge once; A's on one core of each pair;
-//!   both C's of an array have A's color.
+//! * `penalty`: 2000 A's, which wait when the clock starts; an array is as large as an L1 (32 KB), in 64 pieces of 8
+//!   lines. The ratio of `mely-penalty` to `mely-base` depends on these sizes: between 1.04 (16 KB, where an A falls
+//!   short of a theft's cost and looks no better than a B) and 2.2 (24 KB, 48 pieces).
+//! * `cache-efficient`: arrays of 16 KB (with 32 KB `mely-locality` is at 1.23 of `mely-base`, with 16 KB at 1.27),
+//!   numbers of 8 bytes; a sort accesses each once a level, a merge once; A's on one core of each pair; both C's of an
+//!   array have A's color.
 //! * `unbalanced`: of every fifty events one is long, which of them is chance.
 //! * Handlers wait for what they read of an array, not for what they write. The join at the end of a round is free.
 //! * After a color's turn of ten the core goes on with the next color-queue, and the color keeps its place.
@@ -52,17 +53,18 @@
 //!
 //! # Where the model differs from the paper
 //!
-//! * T3, `libasync-ws`: 0.4 of `libasync`, the paper 0.09. Its 28 329 cycles are a scan of 149 events. Thieves that come back
-//!   at once keep the list at a handful, as seven take what one registers; 149 need thieves that come every 150 000
-//!   cycles or so, and nothing among the paper's constants says why they would.
+//! * T3, `libasync-ws`: 0.4 of `libasync`, the paper 0.09. Its 28 329 cycles are a scan of 149 events. Thieves that
+//!   come back at once keep the list at a handful, as seven take what one registers; 149 need thieves that come every
+//!   150 000 cycles or so, and nothing among the paper's constants says why they would.
 //! * T5, `libasync-ws`: 0.34 of `libasync`, the paper 0.17: it grows worse with the number of A's, which is not known.
-//! * T5, Mely with stealing gains 10 times over `libasync`, the paper 1.26: eight cores with 18 MB more cache on independent
-//!   chains; what held the paper's thieves back it does not say.
-//! * T6, `libasync-ws` is slower than `mely-base`, the paper has it 5 % faster: at 190 cycles an event its thefts from lists of
-//!   a few hundred take 33 000 cycles, as much as the sort they steal.
-//! * T6, `mely-base`: 1.55 of `libasync`, the paper 1.23, for its thefts are cheap and half of the cores idle without them.
-//! * Locking time counts spinning and holding, of all cores' time; idle thieves' locks are in it, hence far above the paper's
-//!   with stealing. A theft's cost leaves spinning out.
+//! * T5, Mely with stealing gains 10 times over `libasync`, the paper 1.26: eight cores with 18 MB more cache on
+//!   independent chains; what held the paper's thieves back it does not say.
+//! * T6, `libasync-ws` is slower than `mely-base`, the paper has it 5 % faster: at 190 cycles an event its thefts from
+//!   lists of a few hundred take 33 000 cycles, as much as the sort they steal.
+//! * T6, `mely-base`: 1.55 of `libasync`, the paper 1.23, for its thefts are cheap and half of the cores idle without
+//!   them.
+//! * Locking time counts spinning and holding, of all cores' time; idle thieves' locks are in it, hence far above the
+//!   paper's with stealing. A theft's cost leaves spinning out.
 
 mod books;
 mod chance;

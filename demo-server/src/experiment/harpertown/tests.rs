@@ -119,9 +119,9 @@ impl Workload for Two {
 #[test]
 fn two_events_take_on_one_core_what_arithmetic_by_hand_says() {
     let tally = Engine::new(Runtime::Libasync { steals: false }, Two { left: 2 }, 1).run();
-    // Registering left all lines but the lock's in the L1. First pop: head seen 4, lock from memory 110, head 4,
-    // event 4, counter 4, unlock 4. Handler: continuation 4, 1000, event freed 4. Second pop: head seen 4, lock 4,
-    // head 4, first color out of the map 4, event 4, counter 4, unlock 4. The clock stops where the last handler starts.
+    // Registering left all lines but the lock's in the L1. First pop: head seen 4, lock from memory 110, head 4, event
+    // 4, counter 4, unlock 4. Handler: continuation 4, 1000, event freed 4. Second pop: head seen 4, lock 4, head 4,
+    // first color out of the map 4, event 4, counter 4, unlock 4. The clock stops where the last handler starts.
     let by_hand = (4 + 110 + 4 + 4 + 4 + 4) + (4 + 1000 + 4) + (4 + 4 + 4 + 4 + 4 + 4 + 4);
     assert_eq!(tally.map(|tally| (tally.now, tally.events)), Ok((by_hand, 2)));
 }

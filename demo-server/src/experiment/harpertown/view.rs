@@ -1,8 +1,8 @@
 //! What do the policies see of this machine, and what do they look at?
 //!
-//! Fig. 2 of the paper builds a core set, then locks one core after the other and looks at it. A policy plans in one go.
-//! So it is asked once with boards that look empty, to learn in which order it goes through the cores, and again under
-//! each lock, with a view of that one core. The policies' unit of time is here the cycle.
+//! Fig. 2 of the paper builds a core set, then locks one core after the other and looks at it. A policy plans in one
+//! go. So it is asked once with boards that look empty, to learn in which order it goes through the cores, and again
+//! under each lock, with a view of that one core. The policies' unit of time is here the cycle.
 
 use std::cell::RefCell;
 

@@ -1,8 +1,8 @@
 //! What does a program come to on two cores under each stealing policy?
 //!
-//! The hidden sub-command `demo-server steal-worker`: one window of `experiment unbalanced`, `penalty` or `cache-efficient`
-//! (Mely §5.2). By `--rounds` there is no clock, and one thread gives turns to both cores, so that counts are the same every
-//! time.
+//! The hidden sub-command `demo-server steal-worker`: one window of `experiment unbalanced`, `penalty` or
+//! `cache-efficient` (Mely §5.2). By `--rounds` there is no clock, and one thread gives turns to both cores, so that
+//! counts are the same every time.
 //!
 //! | module | the question it answers |
 //! |---|---|

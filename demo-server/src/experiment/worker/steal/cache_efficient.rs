@@ -1,8 +1,8 @@
 //! A merge sort in two halves (Mely §5.2, *cache efficient*).
 //!
-//! A round begins with a hundred events A on the first core, of colors of their own. A fills an array that fits the core's
-//! cache and sends its halves to events B, of two other colors, which sort them; each posts an event C to the color of A, and
-//! the second of these merges the halves. The halves are owned by whoever holds the event.
+//! A round begins with a hundred events A on the first core, of colors of their own. A fills an array that fits the
+//! core's cache and sends its halves to events B, of two other colors, which sort them; each posts an event C to the
+//! color of A, and the second of these merges the halves. The halves are owned by whoever holds the event.
 
 use std::io;
 

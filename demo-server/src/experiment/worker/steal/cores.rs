@@ -1,8 +1,8 @@
 //! How does a machine of two cores run a load?
 //!
-//! Each core's driver registers what the core begins a round with, a slice at each poll, so that the core runs and offers in
-//! between, and thieves begin while others are still being registered. Two threads on two CPUs; or, without a clock, one
-//! thread that gives turns to both, and time that passes with the work.
+//! Each core's driver registers what the core begins a round with, a slice at each poll, so that the core runs and
+//! offers in between, and thieves begin while others are still being registered. Two threads on two CPUs; or, without a
+//! clock, one thread that gives turns to both, and time that passes with the work.
 
 use std::any::Any;
 use std::io;

@@ -1,8 +1,9 @@
 //! The same in rayon and in tokio: what their users do instead of colors.
 //!
-//! Rayon: a pool of two threads; one of them spawns a job for each event into a scope, whose end waits for all. Tokio: a
-//! multi-thread runtime of two workers; a task spawns a task for each event, and yields until all have run. Each worker
-//! counts its own, as a counter that all share would cost more than the short events. Each thread is bound to its CPU.
+//! Rayon: a pool of two threads; one of them spawns a job for each event into a scope, whose end waits for all. Tokio:
+//! a multi-thread runtime of two workers; a task spawns a task for each event, and yields until all have run. Each
+//! worker counts its own, as a counter that all share would cost more than the short events. Each thread is bound to
+//! its CPU.
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -1,9 +1,10 @@
 //! Events whose memory is warm where their color was (Mely §5.2).
 //!
-//! A round begins with 2000 events A of colors of their own, all at home on the first core. A writes an array that fits the
-//! core's cache; each of the events B of its color, one after the other, goes through the next piece of it. Whoever steals a
-//! color before its A finds its memory cold anyway; whoever steals it later leaves the array in the victim's cache. The array
-//! goes to the pool of the core that ran the color's last event, so that no more of them are there than colors have begun.
+//! A round begins with 2000 events A of colors of their own, all at home on the first core. A writes an array that fits
+//! the core's cache; each of the events B of its color, one after the other, goes through the next piece of it. Whoever
+//! steals a color before its A finds its memory cold anyway; whoever steals it later leaves the array in the victim's
+//! cache. The array goes to the pool of the core that ran the color's last event, so that no more of them are there
+//! than colors have begun.
 
 use std::io;
 use std::mem;
@@ -17,7 +18,8 @@ use super::{Change, Found, StealArgs, Window, cores, thefts};
 
 /// Colors of a round.
 const COLORS: usize = 2_000;
-/// Events B of a color. With its A they are as many as run of one color in a row, so that few colors have begun at a time.
+/// Events B of a color. With its A they are as many as run of one color in a row, so that few colors have begun at a
+/// time.
 const PIECES: usize = 9;
 /// As in the paper.
 const PENALTY: u32 = 1_000;

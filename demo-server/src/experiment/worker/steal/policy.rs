@@ -51,7 +51,8 @@ pub(super) fn cores(by: By) -> usize {
 }
 
 impl Policy {
-    /// The policy of `args`. `rehearse` runs the load for a short time by another policy, and gives what its cores counted.
+    /// The policy of `args`. `rehearse` runs the load for a short time by another policy, and gives what its cores
+    /// counted.
     pub(super) fn new(
         args: &StealArgs,
         window: Window,

@@ -1,14 +1,15 @@
 //! When does a round begin, and what is measured?
 //!
-//! A round is over when all of its events have run, on whatever core. Each core counts its own, and shows the count when it
-//! has nothing to do: a core that works touches no line of another. Whoever then finds that all have run begins the next
-//! round, or ends the window; whole rounds are measured.
+//! A round is over when all of its events have run, on whatever core. Each core counts its own, and shows the count
+//! when it has nothing to do: a core that works touches no line of another. Whoever then finds that all have run begins
+//! the next round, or ends the window; whole rounds are measured.
 //!
 //! | shown by | before | then reads |
 //! |---|---|---|
 //! | an idle core, its count | a fence | every core's count |
 //!
-//! Of two cores that become idle at once at least one sees both counts, as of two stores with a fence and a load after each.
+//! Of two cores that become idle at once at least one sees both counts, as of two stores with a fence and a load after
+//! each.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Mutex, OnceLock, PoisonError};

@@ -1,7 +1,7 @@
 //! Many short events and a few long ones, each of a color of its own (Mely §5.2).
 //!
-//! 98 % work 100 cycles, the others 10 000 to 50 000, at positions without pattern; all at home on the first core. When all
-//! have run the next round begins. Balanced: half of them at home on each core. IdleThief: the short ones alone.
+//! 98 % work 100 cycles, the others 10 000 to 50 000, at positions without pattern; all at home on the first core. When
+//! all have run the next round begins. Balanced: half of them at home on each core. IdleThief: the short ones alone.
 
 use std::io;
 use std::sync::Arc;
