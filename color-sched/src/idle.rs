@@ -35,8 +35,8 @@ impl Spin {
         };
     }
 
-    /// The core never waits: it looks around until something comes up.
-    pub(crate) fn goes_on_for_ever<E: Send, S: Send>(&mut self, desk: &Desk<E, S>) {
+    /// The core is run by turns, and never waits: it looks around until something comes up.
+    pub(crate) fn search_for_ever<E: Send, S: Send>(&mut self, desk: &Desk<E, S>) {
         if desk.offers.is_some() && self.until.is_none() {
             self.until = Some(Nanos::MAX);
             desk.hub.station(desk.id).parker.search();

@@ -5,7 +5,7 @@
 //! algorithm R).
 //!
 //! ```text
-//! color   what it has above its home's bits, and below:  | 61 bits: group | 3 bits: member |
+//! color   turned right by the bits that name its home:  | 61 bits: group | 3 bits: member |
 //! tag     | 29 highest bits of group × golden ratio | member |
 //! begin   as many of the highest bits of the tag as name a block of 8 places; in the block, the member
 //! ```
@@ -24,7 +24,7 @@ const LEAST: usize = 16;
 /// The golden ratio of 2⁶⁴, and where the next factor comes from.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 const NEXT: u64 = 0xd134_2543_de82_ef95;
-/// Colors that follow each other and have places that do, as a power of two; a place is 8 bytes.
+/// Colors of a group, as a power of two: eight that follow each other, whose places of 8 bytes are a cache line.
 const MEMBER_BITS: u32 = 3;
 const MEMBERS: u64 = (1 << MEMBER_BITS) - 1;
 /// Places of a table that is worth fetching from ahead: 128 KiB.
@@ -49,7 +49,8 @@ pub(crate) struct Index {
     places: Vec<Place>,
     /// 32 less the number of bits of a place's number.
     shift: u32,
-    /// Bits of a color that are the same for all of a home.
+    /// Lowest bits of a color, which name its home: the same in all colors of this table if the number of cores is a power
+    /// of two.
     home_bits: u32,
     /// Odd, so that no two groups have the same product.
     factor: u64,

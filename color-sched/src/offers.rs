@@ -11,37 +11,38 @@ use crate::stealer::{Load, Offer};
 use crate::theft::Trial;
 use crate::worthy::Worthy;
 
-/// Estimated time after which the board is looked at, if something is on it or is worth being put there.
-const SEEN_NS: Nanos = 5_000;
+/// Estimated time of what runs between two refreshes of the board, at most, if something is on it or is worth being put
+/// there.
+const REFRESH_NS: Nanos = 5_000;
 /// How often the board is filled while every core has work: should one get stuck, others find something there.
 const FILL_NS: Nanos = 100_000;
 /// Other cores that are looked at in a refresh of the board, to see whether one is idle.
 const LOOKS: usize = 8;
 
-/// What an event has to know of all this: is it worth a note, and is it time for the board?
+/// What an event has to know of all this: is its color worth a note, and is it time for the board?
 #[derive(Debug)]
 pub(crate) struct Pace {
     /// Colors with so much waiting may be worth a theft. No color is while nobody steals.
     pub(crate) worth_ns: Nanos,
     /// Estimated time of what has run since the board was refreshed.
-    unseen_ns: Nanos,
-    /// When the board is to be refreshed.
+    since_ns: Nanos,
+    /// So much of it makes another refresh due.
     due_ns: Nanos,
 }
 
 impl Pace {
     /// Nobody steals.
-    pub(crate) const NEVER: Self = Self { worth_ns: Nanos::MAX, unseen_ns: 0, due_ns: Nanos::MAX };
+    pub(crate) const NEVER: Self = Self { worth_ns: Nanos::MAX, since_ns: 0, due_ns: Nanos::MAX };
 
     /// So much has run, as estimated.
     #[inline]
     pub(crate) fn pass(&mut self, ns: Nanos) {
-        self.unseen_ns = self.unseen_ns.saturating_add(ns);
+        self.since_ns = self.since_ns.saturating_add(ns);
     }
 
     #[inline]
     fn is_due(&self) -> bool {
-        self.unseen_ns >= self.due_ns
+        self.since_ns >= self.due_ns
     }
 }
 
@@ -110,8 +111,8 @@ impl Offers {
     fn due_ns(&self) -> Nanos {
         match self.on_board {
             0 if self.worthy.is_empty() => Nanos::MAX,
-            0 => SEEN_NS,
-            _ => SEEN_NS.min(self.visible_ns() / 2),
+            0 => REFRESH_NS,
+            _ => REFRESH_NS.min(self.visible_ns() / 2),
         }
     }
 
@@ -160,7 +161,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         let cost_ns = self.steal_cost.ns();
         // At a cost of 0 every color is worthy.
         let worth_ns = if cost_ns == 0 { 0 } else { cost_ns.saturating_add(1) };
-        self.pace = Pace { worth_ns, unseen_ns: 0, due_ns };
+        self.pace = Pace { worth_ns, since_ns: 0, due_ns };
     }
 
     /// May so much waiting be worth a theft?
@@ -179,7 +180,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         };
         let left_ns = stage.left_ns(cell.queued_ns);
         if offers.worthy.note(slot, left_ns, self.steal_cost.ns()) {
-            self.pace.due_ns = self.pace.due_ns.min(SEEN_NS);
+            self.pace.due_ns = self.pace.due_ns.min(REFRESH_NS);
         }
     }
 
@@ -333,7 +334,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         let mut record = self.pack(entry);
         record.home = self.stages[stage.index()].home_cost();
         let (events, queued_ns) = (record.cell.len(), record.cell.queued_ns);
-        let penalty_pct = self.look_at_penalty(stage);
+        let penalty_pct = self.renew_penalty(stage);
         let shown_events = u32::try_from(events).unwrap_or(u32::MAX);
         let offer = Offer { color: record.color, queued_ns, events: shown_events, penalty_pct };
         match self.hub.station(self.id).board.offer(board_slot, record, &offer) {
@@ -417,8 +418,8 @@ impl<E: Send, S: Send> Desk<E, S> {
         }
     }
 
-    /// What the machine has learned of a stage's penalty.
-    fn look_at_penalty(&mut self, stage: StageId) -> u32 {
+    /// A stage's penalty in percent, as the whole machine has learned it by now.
+    fn renew_penalty(&mut self, stage: StageId) -> u32 {
         let penalty_pct = self.hub.slow_down(stage).pct();
         self.stages[stage.index()].penalty_pct = penalty_pct;
         penalty_pct

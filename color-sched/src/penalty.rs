@@ -11,6 +11,7 @@
 //! penalties, §7.)
 
 use crate::atomics::{AtomicU32, Ordering};
+use crate::learn::LEAP;
 
 /// How much longer events of a stage take on another core than the one that ran their color last (Mely §3.3): learned
 /// from the first event of each theft, or pinned by hand.
@@ -52,8 +53,6 @@ impl Penalty {
 
 /// Part of the way to what was measured that an estimate moves.
 const MOVED: f32 = 0.125;
-/// A measurement counts as so many times the estimate, at most: the machine may have taken the CPU away.
-const LEAP: f32 = 4.0;
 /// What is left of a slow-down after a time without measurements.
 const RELAXED: f32 = 0.9;
 /// No slow-down is believed to be greater.

@@ -63,7 +63,8 @@ pub trait Stealer {
     fn plan(&mut self, thief: CoreId, view: &impl LoadView) -> Option<Theft>;
 
     /// What to take in the same search, now that `last` has succeeded; `stolen` (at least 1) colors have been taken in
-    /// it. `None`, as it is unless a policy says otherwise: run what there is.
+    /// it. `None`, as it is unless a policy says otherwise: run what there is. A search takes as many colors as a board
+    /// has slots at most, and ends with the first theft that is refused.
     fn again(
         &mut self,
         _thief: CoreId,
@@ -74,7 +75,8 @@ pub trait Stealer {
         None
     }
 
-    /// `theft` came too late, or made no sense. To be remembered: what is refused once is refused again.
+    /// `theft` came too late, or made no sense. To be remembered: as long as the view is stale, the same plan is refused
+    /// again.
     fn refused(&mut self, _theft: &Theft) {}
 
     /// Will this policy ever steal? If not, no core spends time on offering.

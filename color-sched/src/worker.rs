@@ -276,7 +276,7 @@ impl<E: Send, S: Send> Core<E, S> {
         self.desk.now = self.desk.hub.clock.now();
         let may_look = scheduler.is_empty();
         if !may_wait && may_look {
-            self.spin.goes_on_for_ever(&self.desk);
+            self.spin.search_for_ever(&self.desk);
         }
         if (may_look && self.spin.goes_on(self.desk.now, &self.desk)) || !may_wait {
             self.steal(scheduler, stealer);

@@ -2,7 +2,7 @@
 //!
 //! A color is worthy when its events take longer than a theft does (Mely §3.2). As there, worthy colors are kept in
 //! three intervals of time left, without order inside of one, so that finding a long one and moving one is O(1).
-//! The time is what is [left](crate::Penalty) of it after the penalty of the color's next stage.
+//! A color's time counts divided by the [penalty](crate::Penalty) of its next stage (§4.2).
 //! Differs: an interval is a factor of four of the cost of a theft, so that a color moves only when it crosses one.
 
 use crate::event::Slot;
