@@ -3,16 +3,25 @@
 //! Mely keeps Libasync-smp's algorithm (§2.2, Fig. 2) and replaces its decisions one by one (§3). So a heuristic is a
 //! set of answers, each of which it may leave to others:
 //!
-//! | question | the base's answer | [`Locality`](crate::Locality) | [`TimeLeft`](crate::TimeLeft) | [`Penalty`](crate::Penalty) |
+//! | question | the base's answer | [`Locality`] | [`TimeLeft`] | [`Penalty`] |
 //! |---|---|---|---|---|
-//! | whom to look at ([`core_set`](Heuristic::core_set)) | most loaded, then its successors | nearest first | | |
-//! | what does it cost ([`price_ns`](Heuristic::price_ns)) | the same from everywhere | more from far memory | | |
-//! | how much is in it ([`left_ns`](Heuristic::left_ns)) | time of the waiting events | | | time ÷ penalty |
-//! | may it be stolen ([`is_stealable`](Heuristic::is_stealable)) | two colors wait, and it has less than half of the events | | worth the trip | |
-//! | which of those ([`takes_most`](Heuristic::takes_most)) | the first | | most time left | most time left |
+//! | whom to look at ([`core_set`]) | most loaded, then its successors | nearest first | | |
+//! | what does it cost ([`price_ns`]) | the same from everywhere | more from far memory | | |
+//! | how much is in it ([`left_ns`]) | time of the waiting events | | | time ÷ penalty |
+//! | may it be stolen ([`is_stealable`]) | two colors wait, and it has under half of the events | | worth the trip | |
+//! | which of those ([`takes_most`]) | the first | | most time left | most time left |
 //!
-//! In a chain, of the first two questions' and the fourth's answers the first one given holds, times and prices pass
-//! through all, and most is taken if anybody says so.
+//! In a chain the first answer to `core_set` and to `is_stealable` holds, prices and times pass through all, and the
+//! color with the most time left is taken if anybody says so.
+//!
+//! [`Locality`]: crate::Locality
+//! [`TimeLeft`]: crate::TimeLeft
+//! [`Penalty`]: crate::Penalty
+//! [`core_set`]: Heuristic::core_set
+//! [`price_ns`]: Heuristic::price_ns
+//! [`left_ns`]: Heuristic::left_ns
+//! [`is_stealable`]: Heuristic::is_stealable
+//! [`takes_most`]: Heuristic::takes_most
 
 use color_sched::{CoreId, Offer};
 

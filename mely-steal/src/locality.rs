@@ -6,7 +6,7 @@
 use color_sched::CoreId;
 
 use crate::heuristic::Heuristic;
-use crate::price::price_ns;
+use crate::price;
 use crate::topology::{Distance, Topology};
 
 /// Nearest victims first, and dearer thefts from far memory. The core set of a thief is sorted once, then read.
@@ -71,7 +71,7 @@ impl Heuristic for Locality {
         Some(&self.cores)
     }
 
-    fn price_ns(&self, thief: CoreId, victim: CoreId, price_ns_: u64) -> u64 {
-        price_ns(price_ns_, self.topology.distance(thief, victim))
+    fn price_ns(&self, thief: CoreId, victim: CoreId, price_ns: u64) -> u64 {
+        price::price_ns(price_ns, self.topology.distance(thief, victim))
     }
 }

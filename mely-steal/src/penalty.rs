@@ -8,7 +8,7 @@
 //! penalty of the next event, which decides what the thief's first miss is. Penalties are learned by the scheduler, or
 //! pinned (`color_sched::Penalty`); one below 100 % counts as that.
 
-use color_sched::Offer;
+use color_sched::{Offer, Penalty as Learned};
 
 use crate::heuristic::Heuristic;
 
@@ -35,8 +35,8 @@ impl Heuristic for Penalty {
 /// ```
 #[must_use]
 pub const fn left_ns(left_ns: u64, penalty_pct: u32) -> u64 {
-    if penalty_pct <= 100 {
+    if penalty_pct <= Learned::NONE_PCT {
         return left_ns;
     }
-    (left_ns as u128 * 100 / penalty_pct as u128) as u64
+    (left_ns as u128 * Learned::NONE_PCT as u128 / penalty_pct as u128) as u64
 }

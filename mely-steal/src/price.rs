@@ -1,4 +1,4 @@
-//! What a theft costs.
+//! What does a theft from there cost?
 //!
 //! ```text
 //! price = steal cost                    from a core that shares a cache or the memory
@@ -6,7 +6,9 @@
 //! ```
 //!
 //! The steal cost is the scheduler's own estimate. The kernel's SLIT says how many tenths of a local access one to that
-//! node takes, so a color must be worth as much more. (The paper has one price: its machine's memory is uniform, §5.1.)
+//! node takes, so a color must be worth as much more. It is a guess for victims that have not been robbed yet: once the
+//! thief has measured what thefts from there cost (`LoadView::steal_cost_from_ns`), [`Mely`](crate::Mely) goes by that.
+//! (The paper has one price: its machine's memory is uniform, §5.1.)
 
 use crate::topology::{Distance, LOCAL};
 

@@ -5,7 +5,7 @@
 //!
 //! | source | by |
 //! |---|---|
-//! | the kernel | [`Topology::detect`], [`detect_allowed`](Topology::detect_allowed), [`from_sysfs`](Topology::from_sysfs) |
+//! | the kernel | [`Topology::detect`], [`Topology::detect_allowed`], [`Topology::from_sysfs`] |
 //! | a text, after hwloc | [`Topology::from_file`], [`str::parse`] |
 //! | nowhere | [`Topology::uniform`], [`Topology::grouped`] |
 //!

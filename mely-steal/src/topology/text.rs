@@ -3,8 +3,9 @@
 //! ```text
 //! description = level { blank level }                    # and comments; lines are as good as blanks
 //! level       = kind ":" count [ "(" attributes ")" ]    counts: so many in each group of the level before
-//!             | "[" node [ "(" attributes ")" ] "]"      one node for each group of the level before, as lstopo writes it
-//!             | kind "=" set { "/" set } [ attributes ]  sets: these CPUs; all levels one way or all the other
+//!             | "[" node [ "(" attributes ")" ] "]"      one node a group of the level before, as lstopo writes it
+//!             | kind "=" set { "/" set }
+//!               [ "(" attributes ")" ]                   sets: these CPUs; all levels one way or all the other
 //! kind        = node, numanode | core | pu | l1, l2, L2Cache, l1d, … | package, socket, die, group, machine, l1i
 //! attributes  = indexes=0,4 (node, pu)  distances=10,21,21,10 (node, row by row)  offline=3,5-6 (pu)
 //!               size= memory= memorysidecachesize= (not used)
