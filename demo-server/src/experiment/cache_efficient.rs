@@ -48,11 +48,11 @@ static PLAN: Plan = Plan {
     ],
     counted: None,
     notes: &[
-        "a round: 100 events A on the first core; A fills an array of a sixteenth of the L2, two events B of other colors sort its \
-         halves, and the second of two events C, of A's color, merges them; an event is any of these",
-        "-base: thefts as in Libasync-smp; -locality: the same, nearest victims first; -hand: all of Mely, costs set by hand; \
-         -learned: nothing is set; -1s: from one second after the start on; -changed-1s: from one second after the stages of B and C \
-         have exchanged what they do",
+        "a round: 100 events A on the first core; A fills an array of a sixteenth of the L2, two events B of other \
+         colors sort its halves, and the second of two events C, of A's color, merges them; an event is any of these",
+        "-base: thefts as in Libasync-smp; -locality: the same, nearest victims first; -hand: all of Mely, costs set \
+         by hand; -learned: nothing is set; -1s: from one second after the start on; -changed-1s: from one second \
+         after the stages of B and C have exchanged what they do",
     ],
     simulated: Which::CacheEfficient,
 };

@@ -48,11 +48,11 @@ static PLAN: Plan = Plan {
     ],
     counted: None,
     notes: &[
-        "a round: 2000 events A of colors of their own, at home on the first core; A writes an array of a quarter of the L2, and nine \
-         events B of its color, one after the other, go through it; an event is an A or a B",
-        "-base: thefts as in Libasync-smp; -penalty: those with the most time left by penalty, 1000 for B; -hand: all of Mely, \
-         costs and penalties set by hand; -learned: nothing is set; -1s: from one second after the start on; -changed-1s: from one \
-         second after the stages have exchanged what they do",
+        "a round: 2000 events A of colors of their own, at home on the first core; A writes an array of a quarter of \
+         the L2, and nine events B of its color, one after the other, go through it; an event is an A or a B",
+        "-base: thefts as in Libasync-smp; -penalty: those with the most time left by penalty, 1000 for B; -hand: all \
+         of Mely, costs and penalties set by hand; -learned: nothing is set; -1s: from one second after the start on; \
+         -changed-1s: from one second after the stages have exchanged what they do",
     ],
     simulated: Which::Penalty,
 };

@@ -75,13 +75,14 @@ static PLAN: Plan = Plan {
     ],
     counted: Some(("balanced_instructions_vs_none", ["balanced-steal", "balanced-no-steal"])),
     notes: &[
-        "a round: 50 000 events of colors of their own, at home on the first core; 98 % work 100 cycles, the others 10 000 to \
-         50 000; bare-1: the work alone in one thread; ratios to it and to mely-one-core are to twice its rate",
-        "mely-learned is what a user has who sets nothing; -hand: costs of stages set by hand, that of a theft measured and fixed; \
-         -base: thefts as in Libasync-smp; -1s: from one second after the start on; -changed-1s: from one second after the stages \
-         have exchanged what they do",
-        "thefts are for each thousand events; theft_: how long one took, a look at the clock included; stolen_: the work of stolen events; \
-         at_a_loss: the share of thefts that took longer than what they brought",
+        "a round: 50 000 events of colors of their own, at home on the first core; 98 % work 100 cycles, the others \
+         10 000 to 50 000; bare-1: the work alone in one thread; ratios to it and to mely-one-core are to twice its \
+         rate",
+        "mely-learned is what a user has who sets nothing; -hand: costs of stages set by hand, that of a theft \
+         measured and fixed; -base: thefts as in Libasync-smp; -1s: from one second after the start on; -changed-1s: \
+         from one second after the stages have exchanged what they do",
+        "thefts are for each thousand events; theft_: how long one took, a look at the clock included; stolen_: the \
+         work of stolen events; at_a_loss: the share of thefts that took longer than what they brought",
         "instructions of an event with its work, one thread giving turns to both cores and time passing with the work",
     ],
     simulated: Which::Unbalanced,

@@ -100,10 +100,10 @@ impl Colors {
             let list = &mut self.cores[core].intervals[old];
             if let Some(place) = list.iter().rposition(|&other| other == color) {
                 list.remove(place);
-                let neighbours = [place.checked_sub(1), Some(place)];
-                for neighbour in neighbours.into_iter().flatten() {
-                    if let Some(&neighbour) = list.get(neighbour) {
-                        cycles += memory.write(by, self.queue_line + neighbour);
+                let neighbors = [place.checked_sub(1), Some(place)];
+                for neighbor in neighbors.into_iter().flatten() {
+                    if let Some(&neighbor) = list.get(neighbor) {
+                        cycles += memory.write(by, self.queue_line + neighbor);
                     }
                 }
             }
@@ -130,8 +130,8 @@ impl Colors {
         if place < queue.place {
             queue.place -= 1;
         }
-        let neighbours = [place.checked_sub(1), Some(place)].into_iter().flatten();
-        let lines: Vec<u32> = neighbours.filter_map(|at| queue.colors.get(at).copied()).collect();
+        let neighbors = [place.checked_sub(1), Some(place)].into_iter().flatten();
+        let lines: Vec<u32> = neighbors.filter_map(|at| queue.colors.get(at).copied()).collect();
         lines.into_iter().map(|color| memory.write(by, self.line(color))).sum()
     }
 

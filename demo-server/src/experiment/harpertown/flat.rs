@@ -9,7 +9,7 @@ use super::memory::{CORES, Memory};
 use super::queues::{COLORS, Event, Map, Queues, Seen, Shape, line_per_core};
 
 /// Following a link and looking at the next event (§2.3).
-pub(super) const SCAN_CYCLES: u64 = 190;
+const SCAN_CYCLES: u64 = 190;
 
 #[derive(Debug, Default)]
 struct List {

@@ -27,14 +27,14 @@
 //! | operation | flat | colors |
 //! |---|---|---|
 //! | register, before the lock | event 2, map | event 2, map |
-//! | … under it | head, counter, last event, map if new | head, color-queue, last event; if new: map, last color-queue |
-//! | next event, under the lock | head, event, counter, map if drained | head, color-queue, event; if drained: two neighbours, map |
+//! | … under it | head, counter, last event, map if new | head, color-queue, last event; new: map, last color-queue |
+//! | next event, under it | head, event, counter, map if drained | head, color-queue, event; drained: two neighbors, map |
 //! | … after it | continuation, event (freed) | the same |
 //! | core set by count | eight heads | eight heads; none with locality |
-//! | look at a victim | head, 190 for each event looked at | head, each color-queue looked at, stealing-queue if in use |
-//! | take | 190 for each event of the list, head, counter, event before, map | head, color-queue, two neighbours, map |
+//! | look at a victim | head, 190 for each event looked at | head, each color-queue looked at, stealing-queue if any |
+//! | take | 190 for each event of the list, head, counter, event before, map | head, color-queue, two neighbors, map |
 //! | migrate | own head, event, counter | own head, color-queue, last color-queue |
-//! | change of interval | - | stealing-queue, two neighbours |
+//! | change of interval | - | stealing-queue, two neighbors |
 //!
 //! Each section under a lock has the lock's line besides, twice. The head holds the counts and the running color.
 //!

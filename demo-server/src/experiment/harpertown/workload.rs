@@ -49,7 +49,11 @@ impl Rounds {
     }
 }
 
+/// Handlers, by their names in the paper; `unbalanced` has one, which is here A.
 const FORK: u8 = 0;
+const A: u8 = 1;
+const B: u8 = 2;
+const C: u8 = 3;
 
 /// Begins a round on a core; its color is the number's.
 const fn fork(core: usize) -> Post {
@@ -90,7 +94,7 @@ impl Unbalanced {
         }
         let time = if number == self.long { 10_000 + self.chance.below(40_001) } else { 100 };
         let color = FIRST_COLOR + number;
-        Post { color, home: 0, handler: 1, parameter: 0, time, penalty: 1 }
+        Post { color, home: 0, handler: A, parameter: 0, time, penalty: 1 }
     }
 }
 
@@ -147,12 +151,12 @@ impl Penalty {
     const fn a(number: u32) -> Post {
         let color = FIRST_COLOR + number;
         let time = ARRAY_LINES as u64 * L1_CYCLES;
-        Post { color, home: 0, handler: 1, parameter: 0, time, penalty: 1 }
+        Post { color, home: 0, handler: A, parameter: 0, time, penalty: 1 }
     }
 
     const fn b(color: u32, piece: u32) -> Post {
         let time = PIECE_LINES as u64 * L2_CYCLES;
-        Post { color, home: 0, handler: 2, parameter: piece, time, penalty: WS_PENALTY }
+        Post { color, home: 0, handler: B, parameter: piece, time, penalty: WS_PENALTY }
     }
 }
 
@@ -163,7 +167,7 @@ impl Workload for Penalty {
 
     fn run(&mut self, core: usize, post: &Post, memory: &mut Memory) -> Ran {
         let number = (post.color - FIRST_COLOR) as usize;
-        if post.handler == 1 {
+        if post.handler == A {
             let array = self.pool.take(core, memory);
             self.arrays[number] = array;
             let cycles = (0..ARRAY_LINES).map(|line| memory.store(core, array + line)).sum();
@@ -224,8 +228,8 @@ impl CacheEfficient {
         let home = STARTS[(array / self.arrays_each) as usize];
         let half = SORTED_LINES / 2;
         let (color, time) = match handler {
-            1 => (0, u64::from(SORTED_LINES) * L1_CYCLES),
-            2 => (1 + part, sort_cycles(half) + u64::from(half) * L2_CYCLES),
+            A => (0, u64::from(SORTED_LINES) * L1_CYCLES),
+            B => (1 + part, sort_cycles(half) + u64::from(half) * L2_CYCLES),
             _ => (0, merge_cycles(SORTED_LINES) / 2),
         };
         let color = FIRST_COLOR + array * 3 + color;
@@ -253,7 +257,7 @@ impl Workload for CacheEfficient {
         if post.handler == FORK {
             let at = STARTS.iter().position(|&start| start as u32 == post.parameter).unwrap_or(0);
             let first = at as u32 * self.arrays_each;
-            let posts = (first..first + self.arrays_each).map(|array| self.post(array, 1, 0));
+            let posts = (first..first + self.arrays_each).map(|array| self.post(array, A, 0));
             return Ran { cycles: 0, posts: posts.collect() };
         }
         let (array, part) = (post.parameter / 2, post.parameter % 2);
@@ -263,15 +267,15 @@ impl Workload for CacheEfficient {
             lines.map(|line| memory.read(core, line).max(memory.store(core, line))).sum()
         };
         let (cycles, posts) = match post.handler {
-            1 => {
+            A => {
                 let first = self.pool.take(core, memory);
                 self.arrays[array as usize] = first;
                 let cycles = (first..first + SORTED_LINES).map(|line| memory.store(core, line));
-                (cycles.sum(), vec![self.post(array, 2, 0), self.post(array, 2, 1)])
+                (cycles.sum(), vec![self.post(array, B, 0), self.post(array, B, 1)])
             }
-            2 => {
+            B => {
                 let first = self.arrays[array as usize] + part * half;
-                (change(first, half) + sort_cycles(half), vec![self.post(array, 3, part)])
+                (change(first, half) + sort_cycles(half), vec![self.post(array, C, part)])
             }
             _ if !std::mem::replace(&mut self.has_sorted[array as usize], true) => (0, Vec::new()),
             _ => {

@@ -6,12 +6,12 @@
 //!
 //! | module | the question it answers |
 //! |---|---|
-//! | `unbalanced` | many short events and a few long ones |
-//! | `penalty` | events whose memory is warm where their color was |
-//! | `cache_efficient` | a merge sort in two halves |
-//! | `bare` | the work of `unbalanced` without any runtime |
-//! | `peers` | the same in rayon and in tokio |
-//! | `arrays` | where do arrays come from, and how large are they? |
+//! | `unbalanced` | what if a few events of many are long? |
+//! | `penalty` | what if memory is warm where a color was? |
+//! | `cache_efficient` | what if two colors work on one array? (A merge sort in two halves) |
+//! | `bare` | how long does the work of `unbalanced` take without any runtime? |
+//! | `peers` | and in rayon and tokio? |
+//! | `arrays` | where do arrays come from, how large are they, and how long does work on them take? |
 //! | `rounds` | when does a round begin, and what is measured? |
 //! | `cores` | how does a machine of two cores run a load? |
 //! | `policy` | which queues, which thefts, and which costs? |

@@ -1,6 +1,7 @@
 //! What are the quantiles of many times?
 
-/// Times in nanoseconds, kept in memory that was touched before the first of them came.
+/// Times in nanoseconds, or in what else who adds them measures in, kept in memory that was touched before the first of
+/// them came.
 #[derive(Debug)]
 pub(in super::super) struct Samples {
     ns: Vec<u32>,

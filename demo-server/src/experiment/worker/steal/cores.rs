@@ -19,7 +19,7 @@ use color_sched::{
     Waker,
 };
 
-use super::policy::{Policy, Queues, Stealing};
+use super::policy::{self, Policy, Queues, Stealing};
 use super::rounds::{Gate, News, Rounds};
 use super::{StealArgs, Window};
 use crate::experiment::worker::clock::Clock;
@@ -164,8 +164,25 @@ impl<L: Load> Handler for Program<'_, L> {
     }
 }
 
+/// Runs a load under the policy of `args`, whose costs may have to be measured before. `stages` and `loads` make what a
+/// window needs: its stages; for so many cores the load of each, and the events of a round.
+pub(super) fn run_by_policy<L: Load>(
+    args: &StealArgs,
+    window: Window,
+    stages: impl Fn(&StealArgs, Window) -> Vec<StageInfo>,
+    loads: impl Fn(&StealArgs, usize) -> (Vec<L>, u64),
+) -> anyhow::Result<Ran<L>> {
+    let cores = policy::cores(args.by);
+    let run = |args: &StealArgs, window, policy: &Policy| {
+        run(args, window, policy, &stages(args, window), loads(args, cores))
+    };
+    let rehearse = |args: &StealArgs, window, policy: &Policy| Ok(run(args, window, policy)?.stats);
+    let policy = Policy::new(args, window, rehearse)?;
+    run(args, window, &policy)
+}
+
 /// Runs rounds of `units` events each; `loads` are those of the cores.
-pub(super) fn run<L: Load>(
+fn run<L: Load>(
     args: &StealArgs,
     window: Window,
     policy: &Policy,

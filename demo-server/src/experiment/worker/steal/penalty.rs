@@ -13,7 +13,7 @@ use color_sched::{Color, Context, CoreId, Cost, EventSink, StageId, StageInfo};
 
 use super::arrays::{Pool, elements, fastest_ns};
 use super::cores::{Load, refused};
-use super::policy::{self, Policy};
+use super::policy;
 use super::{Change, Found, StealArgs, Window, cores, thefts};
 
 /// Colors of a round.
@@ -124,13 +124,7 @@ fn loads(args: &StealArgs, cores: usize) -> (Vec<Penalty>, u64) {
 
 /// Runs the worker.
 pub(super) fn run(args: &StealArgs, window: Window) -> anyhow::Result<Found> {
-    let cores = policy::cores(args.by);
-    let run = |args: &StealArgs, window, policy: &Policy| {
-        cores::run(args, window, policy, &stages(args, window), loads(args, cores))
-    };
-    let rehearse = |args: &StealArgs, window, policy: &Policy| Ok(run(args, window, policy)?.stats);
-    let policy = Policy::new(args, window, rehearse)?;
-    Ok(thefts::found(&run(args, window, &policy)?))
+    Ok(thefts::found(&cores::run_by_policy(args, window, stages, loads)?))
 }
 
 #[cfg(test)]

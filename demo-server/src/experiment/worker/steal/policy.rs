@@ -3,7 +3,8 @@
 //! | by | queues | thefts | cost of a theft | costs and penalties of stages |
 //! |---|---|---|---|---|
 //! | libasync, none | a list; a queue a color | none | - | learned |
-//! | libasync-ws, base, locality | a list; a queue a color | Libasync-smp's; Mely with that switch alone | 0 | learned |
+//! | libasync-ws | a list | Libasync-smp's | 0 | learned |
+//! | base, locality | a queue a color | Mely with no switch on; with that one alone | 0 | learned |
 //! | time-left | a queue a color | time left alone | measured, then fixed | set by hand |
 //! | penalty | a queue a color | penalty alone | 0 | set by hand |
 //! | hand | a queue a color | Mely | measured, then fixed | set by hand |

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use color_sched::{Color, Context, CoreId, Cost, EventSink, StageId, StageInfo};
 
 use super::cores::{Load, refused};
-use super::policy::{self, Policy};
+use super::policy;
 use super::{Case, Change, Found, StealArgs, Window, cores, thefts};
 use crate::experiment::worker::dispatch::cycles::{CYCLES_A_TURN, ns_of};
 use crate::experiment::worker::dispatch::samples::Samples;
@@ -119,13 +119,7 @@ fn loads(args: &StealArgs, cores: usize) -> (Vec<Unbalanced>, u64) {
 
 /// Runs the worker.
 pub(super) fn run(args: &StealArgs, window: Window) -> anyhow::Result<Found> {
-    let cores = policy::cores(args.by);
-    let run = |args: &StealArgs, window, policy: &Policy| {
-        cores::run(args, window, policy, &stages(args, window), loads(args, cores))
-    };
-    let rehearse = |args: &StealArgs, window, policy: &Policy| Ok(run(args, window, policy)?.stats);
-    let policy = Policy::new(args, window, rehearse)?;
-    let ran = run(args, window, &policy)?;
+    let ran = cores::run_by_policy(args, window, stages, loads)?;
     let mut found = thefts::found(&ran);
     if ran.time.is_some() {
         let mut stolen = Samples::new(0);
