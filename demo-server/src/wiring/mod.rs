@@ -8,9 +8,11 @@
 //! | [`cx`] | a stage to all of them |
 //! | [`policy`] | switches of the command line to schedulers, stealers and engines |
 //! | [`neighborhood`] | the machine's topology, as it changes, to the stealers |
+//! | `any_stealer` | the stealer that a switch chose to the scheduler |
 //! | `panic_report` | a handler's panic to a line on stderr |
 //! | `publish` | the counters of all crates to the live page |
 
+mod any_stealer;
 pub mod cx;
 pub mod event;
 pub mod neighborhood;
@@ -21,6 +23,7 @@ pub mod policy;
 mod publish;
 pub mod worker;
 
+pub(crate) use any_stealer::AnyStealer;
 pub use cx::Cx;
 pub use event::Event;
 pub use worker::{Root, Worker};

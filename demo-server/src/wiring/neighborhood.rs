@@ -91,6 +91,16 @@ impl Stealer for Neighborly<'_> {
         self.policy.plan(thief, view)
     }
 
+    fn again(
+        &mut self,
+        thief: CoreId,
+        view: &impl LoadView,
+        last: &Theft,
+        stolen: usize,
+    ) -> Option<Theft> {
+        self.policy.again(thief, view, last, stolen)
+    }
+
     fn refused(&mut self, theft: &Theft) {
         self.policy.refused(theft);
     }

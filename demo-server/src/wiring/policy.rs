@@ -1,10 +1,7 @@
 //! Switches of the command line to schedulers, stealers and engines.
 
 use anyhow::Context as _;
-use color_sched::{
-    ColorQueues, Core, CoreId, Fifo, Flat, LoadView, NoSteal, Scheduler, StageBatch, StageInfo,
-    Stealer, Theft,
-};
+use color_sched::{ColorQueues, Core, Fifo, Flat, NoSteal, Scheduler, StageBatch, StageInfo};
 use flexsc_ring::{AnyRing, Engine};
 use mely_steal::Libasync;
 use stingy_alloc::{Seal, Slot};
@@ -12,6 +9,7 @@ use stingy_alloc::{Seal, Slot};
 use crate::config::{Config, Heuristic, RingPolicy, SchedulerPolicy, SealPolicy, StealPolicy};
 use crate::connection::Connection;
 use crate::stages::{PARSE_WEIGHT, RESPOND_WEIGHT, Stage};
+use crate::wiring::any_stealer::AnyStealer;
 use crate::wiring::event::Event;
 use crate::wiring::neighborhood::{Neighborhood, Neighborly};
 use crate::wiring::worker::{Shared, Worker};
@@ -76,40 +74,7 @@ pub fn ring(config: &Config) -> anyhow::Result<(AnyRing<Slot>, String)> {
     Ok((ring, report))
 }
 
-/// The stealing policy of one core.
-enum AnyStealer<'a> {
-    None(NoSteal),
-    Libasync(Libasync),
-    Mely(Neighborly<'a>),
-}
-
-impl Stealer for AnyStealer<'_> {
-    fn plan(&mut self, thief: CoreId, view: &impl LoadView) -> Option<Theft> {
-        match self {
-            AnyStealer::None(policy) => policy.plan(thief, view),
-            AnyStealer::Libasync(policy) => policy.plan(thief, view),
-            AnyStealer::Mely(policy) => policy.plan(thief, view),
-        }
-    }
-
-    fn refused(&mut self, theft: &Theft) {
-        match self {
-            AnyStealer::None(policy) => policy.refused(theft),
-            AnyStealer::Libasync(policy) => policy.refused(theft),
-            AnyStealer::Mely(policy) => policy.refused(theft),
-        }
-    }
-
-    fn steals(&self) -> bool {
-        match self {
-            AnyStealer::None(policy) => policy.steals(),
-            AnyStealer::Libasync(policy) => policy.steals(),
-            AnyStealer::Mely(policy) => policy.steals(),
-        }
-    }
-}
-
-fn stealer<'a>(config: &Config, neighborhood: &'a Neighborhood) -> AnyStealer<'a> {
+fn stealer<'a>(config: &Config, neighborhood: &'a Neighborhood) -> AnyStealer<Neighborly<'a>> {
     match config.steal {
         _ if config.cores.len() == 1 => AnyStealer::None(NoSteal),
         StealPolicy::None => AnyStealer::None(NoSteal),

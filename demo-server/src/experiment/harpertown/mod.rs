@@ -1,9 +1,10 @@
 //! What would Tables 3 to 6 of the paper say, were its machine built to its own figures?
 //!
-//! A model of two Xeon E5410 (§5.1): eight cores at 2.33 GHz, pairs share an L2. Both runtimes' queues are kept line by
-//! line in simulated caches, both runtimes' thieves are asked of `mely_steal`'s own policies, and time passes by the
-//! accesses alone: 4, 15 and 110 cycles (Table 2), 190 for each event of a flat list that is scanned (§2.3), and what
-//! handlers are said to take (§5.2). Instructions cost nothing else. There is one set of constants for all tables.
+//! A model of two Xeon E5410 ("Harpertown", §5.1): eight cores at 2.33 GHz, pairs share an L2. Both runtimes' queues
+//! are kept line by line in simulated caches, both runtimes' thieves are asked of `mely_steal`'s own policies, and time
+//! passes by the accesses alone: 4, 15 and 110 cycles (Table 2), 190 for each event of a flat list that is scanned
+//! (§2.3), and what handlers are said to take (§5.2). Instructions cost nothing else. There is one set of constants for
+//! all tables.
 //!
 //! | module | the question it answers |
 //! |---|---|
@@ -28,7 +29,7 @@
 //! |---|---|---|
 //! | register, before the lock | event 2, map | event 2, map |
 //! | … under it | head, counter, last event, map if new | head, color-queue, last event; new: map, last color-queue |
-//! | next event, under it | head, event, counter, map if drained | head, color-queue, event; drained: two neighbors, map |
+//! | next, under the lock | head, event, counter, map if empty | head, color-queue, event; empty: two neighbors, map |
 //! | … after it | continuation, event (freed) | the same |
 //! | core set by count | eight heads | eight heads; none with locality |
 //! | look at a victim | head, 190 for each event looked at | head, each color-queue looked at, stealing-queue if any |

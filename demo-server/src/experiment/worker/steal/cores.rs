@@ -19,11 +19,12 @@ use color_sched::{
     Waker,
 };
 
-use super::policy::{self, Policy, Queues, Stealing};
+use super::policy::{self, Policy, Queues};
 use super::rounds::{Gate, News, Rounds};
 use super::{StealArgs, Window};
 use crate::experiment::worker::clock::Clock;
 use crate::load::sys::pin_this_thread;
+use crate::wiring::AnyStealer;
 
 /// Colors that are registered between two polls: some ten microseconds of it.
 const SLICE: usize = 500;
@@ -218,13 +219,13 @@ fn with<L: Load, C: Scheduler + Send>(
     }
     let (control, cores) = Machine::new(config)?;
     let rounds = Rounds::new(units, window);
-    let stealing = policy.stealing(&cpus);
+    let stealer = policy.stealer(&cpus);
     let on_core = |(load, core): (L, Core<L::Event, L::State>)| {
         let gate = Gate::new(&rounds, core.id().index());
         let (registered, is_changed) = (load.colors(), false);
         let (control, time) = (control.clone(), time.clone());
         let program = Program { load, gate, control, registered, is_changed, time };
-        OnCore { core, program, scheduler: scheduler(), stealing: stealing.clone() }
+        OnCore { core, program, scheduler: scheduler(), stealer: stealer.clone() }
     };
     let all: Vec<_> = loads.into_iter().zip(cores).map(on_core).collect();
     let ran = match window.clock {
@@ -244,7 +245,7 @@ struct OnCore<'a, L: Load, C> {
     core: Core<L::Event, L::State>,
     program: Program<'a, L>,
     scheduler: C,
-    stealing: Stealing,
+    stealer: AnyStealer,
 }
 
 /// Gives turns to all cores until they have ended.
@@ -253,8 +254,8 @@ fn by_turns<L: Load, C: Scheduler>(
 ) -> anyhow::Result<Vec<(CoreStats, L)>> {
     loop {
         let mut is_over = true;
-        for OnCore { core, program, scheduler, stealing } in &mut all {
-            is_over &= core.turn(program, scheduler, stealing)? == Turn::Over;
+        for OnCore { core, program, scheduler, stealer } in &mut all {
+            is_over &= core.turn(program, scheduler, stealer)? == Turn::Over;
         }
         if is_over {
             return Ok(all
@@ -273,12 +274,12 @@ fn by_threads<'a, L: Load, C: Scheduler + Send>(
     let together = &Barrier::new(all.len());
     thread::scope(|scope| {
         let start = |(on, cpu): (OnCore<'a, L, C>, Option<usize>)| {
-            let OnCore { core, mut program, scheduler, mut stealing } = on;
+            let OnCore { core, mut program, scheduler, mut stealer } = on;
             scope.spawn(move || {
                 let pinned = cpu.map_or(Ok(()), |cpu| pin_this_thread(&[cpu]));
                 together.wait();
                 pinned.with_context(|| format!("cannot use CPU {cpu:?}"))?;
-                let stats = core.run(&mut program, scheduler, &mut stealing)?;
+                let stats = core.run(&mut program, scheduler, &mut stealer)?;
                 anyhow::Ok((stats, program.load))
             })
         };

@@ -12,11 +12,12 @@
 
 use std::time::Duration;
 
-use color_sched::{CoreId, CoreStats, Cost, LoadView, NoSteal, Stealer, Theft};
+use color_sched::{CoreStats, Cost, NoSteal};
 use mely_steal::{Libasync, Mely, Topology};
 
 use super::{By, Change, StealArgs, Window};
 use crate::experiment::worker::clock::Clock;
+use crate::wiring::AnyStealer;
 
 /// How long thefts are measured before their cost is set.
 const MEASURED: Duration = Duration::from_millis(30);
@@ -83,19 +84,19 @@ impl Policy {
     }
 
     /// Who plans its thefts.
-    pub(super) fn stealing(&self, cpus: &[Option<usize>]) -> Stealing {
+    pub(super) fn stealer(&self, cpus: &[Option<usize>]) -> AnyStealer {
         let known: Option<Vec<usize>> = cpus.iter().copied().collect();
         let known = known.and_then(|cpus| Topology::detect(&cpus).ok());
         let all = Mely::new(known.unwrap_or_else(|| Topology::uniform(cpus.len())));
         let none = all.clone().locality(false).time_left(false).penalty(false);
         match self.by {
-            By::LibasyncWs => Stealing::Libasync(Libasync::new()),
-            By::Base => Stealing::Mely(none),
-            By::TimeLeft => Stealing::Mely(none.time_left(true)),
-            By::Locality => Stealing::Mely(none.locality(true)),
-            By::Penalty => Stealing::Mely(none.penalty(true)),
-            By::OneCore | By::Hand | By::Learned | By::StageLearned => Stealing::Mely(all),
-            By::Libasync | By::None | By::Bare | By::Rayon | By::Tokio => Stealing::None(NoSteal),
+            By::LibasyncWs => AnyStealer::Libasync(Libasync::new()),
+            By::Base => AnyStealer::Mely(none),
+            By::TimeLeft => AnyStealer::Mely(none.time_left(true)),
+            By::Locality => AnyStealer::Mely(none.locality(true)),
+            By::Penalty => AnyStealer::Mely(none.penalty(true)),
+            By::OneCore | By::Hand | By::Learned | By::StageLearned => AnyStealer::Mely(all),
+            By::Libasync | By::None | By::Bare | By::Rayon | By::Tokio => AnyStealer::None(NoSteal),
         }
     }
 }
@@ -104,38 +105,4 @@ impl Policy {
 fn measured_ns(stats: &[CoreStats]) -> u64 {
     let thief = stats.iter().max_by_key(|stats| stats.thefts);
     thief.map_or(STEAL_NS, |thief| thief.steal_cost_ns.max(1))
-}
-
-/// A stealing policy that is chosen when the program runs.
-#[derive(Clone, Debug)]
-pub(super) enum Stealing {
-    None(NoSteal),
-    Libasync(Libasync),
-    Mely(Mely),
-}
-
-impl Stealer for Stealing {
-    fn plan(&mut self, thief: CoreId, view: &impl LoadView) -> Option<Theft> {
-        match self {
-            Self::None(it) => it.plan(thief, view),
-            Self::Libasync(it) => it.plan(thief, view),
-            Self::Mely(it) => it.plan(thief, view),
-        }
-    }
-
-    fn refused(&mut self, theft: &Theft) {
-        match self {
-            Self::None(it) => it.refused(theft),
-            Self::Libasync(it) => it.refused(theft),
-            Self::Mely(it) => it.refused(theft),
-        }
-    }
-
-    fn steals(&self) -> bool {
-        match self {
-            Self::None(it) => it.steals(),
-            Self::Libasync(it) => it.steals(),
-            Self::Mely(it) => it.steals(),
-        }
-    }
 }
