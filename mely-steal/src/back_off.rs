@@ -1,7 +1,7 @@
 //! How often to look? A thief that finds nothing lets the next looks be, twice as many each time.
 //!
 //! A look costs lines that the victims write. Nothing is lost by not looking: a core with something worthy wakes those
-//! that wait, and wakes them again. A theft makes the thief look at once again.
+//! that wait, and wakes them again. A theft makes the thief look at once again; a plan that nobody has refused was one.
 
 use color_sched::{CoreId, LoadView, Stealer, Theft};
 
@@ -17,12 +17,14 @@ pub struct BackOff<P> {
     /// Looks that are let be next time.
     next: u32,
     left: u32,
+    /// What was planned last has not been refused so far.
+    has_plan: bool,
 }
 
 impl<P> BackOff<P> {
     /// Up to 64 looks are let be.
     pub const fn new(policy: P) -> Self {
-        Self { policy, most: MOST, next: 0, left: 0 }
+        Self { policy, most: MOST, next: 0, left: 0, has_plan: false }
     }
 
     /// Up to `most` looks are let be.
@@ -44,8 +46,12 @@ impl<P: Stealer> Stealer for BackOff<P> {
             self.left = left;
             return None;
         }
+        if self.has_plan {
+            self.next = 0;
+        }
         let plan = self.policy.plan(thief, view);
-        if plan.is_none() {
+        self.has_plan = plan.is_some();
+        if !self.has_plan {
             self.found_nothing();
         }
         plan
@@ -58,11 +64,11 @@ impl<P: Stealer> Stealer for BackOff<P> {
         last: &Theft,
         stolen: usize,
     ) -> Option<Theft> {
-        self.next = 0;
         self.policy.again(thief, view, last, stolen)
     }
 
     fn refused(&mut self, theft: &Theft) {
+        self.has_plan = false;
         self.found_nothing();
         self.policy.refused(theft);
     }

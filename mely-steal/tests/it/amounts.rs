@@ -114,3 +114,19 @@ fn a_theft_makes_the_next_look_immediate_and_a_refusal_does_not() {
     assert_eq!(policy.again(THIEF, &view, &theft, 1), None);
     assert!(policy.plan(THIEF, &view).is_some());
 }
+
+#[test]
+fn a_theft_makes_the_next_look_immediate_though_nobody_asks_for_more() {
+    let tired = || {
+        let mut policy = BackOff::new(mely()).at_most(7);
+        looks(&mut policy, &idle(2, 100), 14);
+        policy
+    };
+    let mut policy = tired();
+    assert!(policy.plan(THIEF, &offering(&[500])).is_some());
+    assert_eq!(looks(&mut policy, &idle(2, 100), 7), [0, 2, 6]);
+
+    let mut batch = Batch::new(tired(), 2);
+    assert_eq!(search(&mut batch, &mut offering(&[500])), [500]);
+    assert_eq!(looks(&mut batch, &idle(2, 100), 6), [1, 5]);
+}
