@@ -122,7 +122,10 @@ fn interleaved(text: &str, count: usize) -> Option<Vec<usize>> {
         if step == 0 || product == 0 || product > count {
             return None;
         }
-        loops.push((step, number));
+        // A loop of one changes no index; of others there are 16 at most, however long the text is.
+        if number > 1 {
+            loops.push((step, number));
+        }
     }
     if product != count && count.is_multiple_of(product) {
         loops.push((1, count / product));

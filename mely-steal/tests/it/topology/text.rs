@@ -377,3 +377,10 @@ fn the_largest_machine_is_read_and_written() {
     assert_eq!(read(text).to_string(), text);
     assert_eq!(read(text).cores(), 65536);
 }
+
+#[test]
+fn loops_of_one_cost_no_time_however_many_they_are() {
+    let text = format!("pu:65536(indexes={}1*32768:32768*2)", "1*1:".repeat(200_000));
+    let topology: Topology = text.parse().unwrap();
+    assert_eq!(topology, Topology::uniform(1 << 16));
+}
