@@ -408,7 +408,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         self.stats.stage_spread_ns.clear();
         let spreads = self.stages.iter().map(|stage| stage.estimate.spread_ns());
         self.stats.stage_spread_ns.extend(spreads);
-        for (stage, slow_down) in self.stages.iter_mut().zip(self.hub.slow_downs()) {
+        for (stage, slow_down) in self.stages.iter_mut().zip(self.hub.slow_downs().stages()) {
             stage.penalty_pct = slow_down.pct();
         }
         self.stats.stage_penalty_pct.clear();

@@ -14,7 +14,7 @@ use crate::event::{Color, CoreId, StageId, Target};
 use crate::learn::Estimate;
 use crate::machine::Config;
 use crate::park::{Notice, Parker};
-use crate::penalty::SlowDown;
+use crate::penalty::{SlowDown, SlowDowns};
 use crate::record::Record;
 use crate::stealer::{Load, LoadView, Offer};
 use crate::timer::TimerKey;
@@ -94,7 +94,7 @@ pub(crate) struct Hub<E, S> {
     stations: Box<[Station<E, S>]>,
     pub(crate) clock: Clock,
     stages: Vec<Cow<'static, str>>,
-    slow_downs: Box<[SlowDown]>,
+    slow_downs: SlowDowns,
     is_stopping: AtomicBool,
     is_halted: AtomicBool,
     done: AtomicUsize,
@@ -116,7 +116,7 @@ impl<E: Send, S: Send> Hub<E, S> {
             stations: inboxes.into_iter().map(station).collect(),
             clock: config.clock.clone(),
             stages: config.stages.iter().map(|stage| stage.name.clone()).collect(),
-            slow_downs: config.stages.iter().map(|stage| SlowDown::new(stage.penalty)).collect(),
+            slow_downs: SlowDowns::new(config.stages.iter().map(|stage| stage.penalty)),
             is_stopping: AtomicBool::new(false),
             is_halted: AtomicBool::new(false),
             done: AtomicUsize::new(0),
@@ -133,13 +133,13 @@ impl<E: Send, S: Send> Hub<E, S> {
     }
 
     /// How much longer events of each stage take where they were stolen to.
-    pub(crate) fn slow_downs(&self) -> &[SlowDown] {
+    pub(crate) fn slow_downs(&self) -> &SlowDowns {
         &self.slow_downs
     }
 
     /// How much longer events of `stage`, which is one of the machine's, take where they were stolen to.
     pub(crate) fn slow_down(&self, stage: StageId) -> &SlowDown {
-        &self.slow_downs[stage.index()]
+        &self.slow_downs.stages()[stage.index()]
     }
 
     /// Records what `core` did.

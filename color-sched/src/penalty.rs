@@ -10,7 +10,8 @@
 //! that the estimate falls back towards 1, until a theft is tried again. (The paper leaves it to future work to learn
 //! penalties, §7.)
 
-use crate::atomics::{AtomicU32, Ordering};
+use crate::atomics::{AtomicU32, AtomicU64, Ordering};
+use crate::event::Nanos;
 use crate::learn::LEAP;
 
 /// How much longer events of a stage take on another core than the one that ran their color last (Mely §3.3): learned
@@ -55,6 +56,8 @@ impl Penalty {
 const MOVED: f32 = 0.125;
 /// What is left of a slow-down after a time without measurements.
 const RELAXED: f32 = 0.9;
+/// So long nothing is forgotten anew, however many cores look how often.
+const RELAX_NS: Nanos = 100_000_000;
 /// No slow-down is believed to be greater.
 const MOST: f32 = 10_000.0;
 
@@ -98,6 +101,39 @@ impl SlowDown {
         if !self.is_fixed {
             let after = 1.0 + (self.times() - 1.0) * RELAXED;
             self.times.store(after.to_bits(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// The slow-downs of all stages. Any core makes them fall back when it is time: one alone might sleep for as long as nothing
+/// is worth a theft.
+#[derive(Debug)]
+pub(crate) struct SlowDowns {
+    stages: Box<[SlowDown]>,
+    relax_at: AtomicU64,
+}
+
+impl SlowDowns {
+    pub(crate) fn new(penalties: impl Iterator<Item = Penalty>) -> Self {
+        Self { stages: penalties.map(SlowDown::new).collect(), relax_at: AtomicU64::new(0) }
+    }
+
+    /// By stage.
+    pub(crate) fn stages(&self) -> &[SlowDown] {
+        &self.stages
+    }
+
+    /// Time passes: to be told as often as one likes.
+    pub(crate) fn pass(&self, now: Nanos) {
+        let due = self.relax_at.load(Ordering::Relaxed);
+        let next = now.saturating_add(RELAX_NS);
+        let is_due = now >= due
+            && self
+                .relax_at
+                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if is_due {
+            self.stages.iter().for_each(SlowDown::relax);
         }
     }
 }
@@ -148,6 +184,18 @@ mod tests {
         assert!((400..450).contains(&slow_down.pct()), "{}", slow_down.pct());
         (0..100).for_each(|_| slow_down.relax());
         assert_eq!(slow_down.pct(), 100);
+    }
+
+    #[test]
+    fn it_falls_back_with_time_and_not_with_the_number_of_looks() {
+        let all = SlowDowns::new([Penalty::learned()].into_iter());
+        let pct = |all: &SlowDowns| all.stages()[0].pct();
+        all.pass(0);
+        let learned = after(&all.stages()[0], 60, (8_000, 1_000, 0));
+        (0..RELAX_NS).step_by(100_000).for_each(|now| all.pass(now));
+        assert_eq!(pct(&all), learned);
+        all.pass(RELAX_NS);
+        assert!((learned * 8 / 10..learned * 19 / 20).contains(&pct(&all)), "{}", pct(&all));
     }
 
     #[test]

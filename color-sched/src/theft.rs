@@ -44,11 +44,17 @@ impl<E: Send, S: Send> Core<E, S> {
         let (id, hub) = (desk.id, Arc::clone(&desk.hub));
         let Some(mut theft) = stealer.plan(id, &desk.view(&hub)) else { return false };
         let mut began = hub.clock.now();
+        let mut robbed = None;
         for stolen in 1..=SLOTS {
             let Some(loot_ns) = self.desk.take(&theft) else {
                 stealer.refused(&theft);
-                return stolen > 1;
+                break;
             };
+            if let Some(before) = robbed.replace(theft.victim)
+                && before != theft.victim
+            {
+                self.desk.pass_on(before);
+            }
             self.desk.push_fresh(scheduler);
             let now = hub.clock.now();
             self.desk.learn_theft(theft.victim, now.saturating_sub(began), loot_ns);
@@ -59,7 +65,9 @@ impl<E: Send, S: Send> Core<E, S> {
             };
             (theft, began) = (next, now);
         }
-        self.desk.pass_on(theft.victim);
+        // Also after a miss: who relied on this search to find what is left would wake nobody else.
+        let Some(victim) = robbed else { return false };
+        self.desk.pass_on(victim);
         true
     }
 }
@@ -100,8 +108,9 @@ impl<E: Send, S: Send> Desk<E, S> {
         self.stats.losses += u64::from(took_ns > loot_ns);
     }
 
-    /// Nothing has been stolen for a while.
-    pub(crate) fn relax_steal_costs(&mut self) {
+    /// Perhaps nothing has been stolen, and nobody woken, for a while.
+    pub(crate) fn relax_costs(&mut self) {
+        self.wake_cost.relax();
         self.steal_cost.relax();
         self.steal_costs.iter_mut().for_each(Estimate::relax);
     }

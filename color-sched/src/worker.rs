@@ -17,7 +17,6 @@ use crate::handler::Handler;
 use crate::hub::{Hub, Message, Parcel};
 use crate::idle::Spin;
 use crate::machine::Config;
-use crate::penalty::SlowDown;
 use crate::scheduler::Scheduler;
 use crate::stats::CoreStats;
 use crate::stealer::Stealer;
@@ -213,6 +212,8 @@ impl<E: Send, S: Send> Core<E, S> {
         let has_run = self.run_batches(program, scheduler);
         self.desk.publish();
         if self.desk.now >= self.publish_at {
+            // A core that never waits must not believe for ever that nothing is worth a theft, or a wake.
+            self.desk.relax_costs();
             self.publish(program);
         }
         if self.is_stop_complete() {
@@ -294,8 +295,7 @@ impl<E: Send, S: Send> Core<E, S> {
         };
         if wait != Wait::No && self.desk.hub.station(id).parker.park() {
             self.desk.stats.parks += 1;
-            self.desk.relax_steal_costs();
-            self.desk.wake_cost.relax();
+            self.desk.relax_costs();
             return wait;
         }
         self.desk.hub.station(id).parker.rise();
@@ -403,9 +403,7 @@ impl<E: Send, S: Send> Core<E, S> {
 
     pub(crate) fn publish<P: Handler<Event = E, State = S>>(&mut self, program: &mut P) {
         self.publish_at = self.desk.now.saturating_add(TURN_NS);
-        if self.desk.id == CoreId(0) {
-            self.desk.hub.slow_downs().iter().for_each(SlowDown::relax);
-        }
+        self.desk.hub.slow_downs().pass(self.desk.now);
         self.desk.note_costs();
         program.turn(&self.desk.stats);
     }
