@@ -17,13 +17,15 @@
 
 use crate::event::{Color, CoreId, Priority, Ready, Slot, StageId};
 use crate::index::Index;
+use crate::prefetch::prefetch;
 use crate::record::{Cell, Queued, Record, Status};
 
 /// No cell, or no entry.
 pub(crate) const NIL: u32 = u32::MAX;
 
-/// How many colors before its turn a color is fetched.
-const AHEAD: usize = 3;
+/// How many turns before its own the cell of a color is fetched, and its entry.
+const CELLS_AHEAD: usize = 3;
+const ENTRIES_AHEAD: usize = 1;
 
 /// Where a color's state is, as its home or holder knows.
 #[derive(Debug)]
@@ -227,12 +229,19 @@ impl<E, S> Colors<E, S> {
         (entry.color == color).then_some((cell, entry))
     }
 
-    /// Fetches what it takes to end the colors of a batch, some time before that: they may have opened by themselves.
+    /// Fetches what the colors of a batch need, some time before their turn: the cell, then the entry that it names, and the
+    /// index's place, should the color end.
     #[inline(always)]
     pub(crate) fn fetch_ahead(&self, batch: &[Ready]) {
-        if let Some(ready) = batch.get(AHEAD).filter(|_| self.index.is_large()) {
-            self.index.fetch(ready.color);
+        if !self.index.is_large() {
+            return;
         }
+        if let Some(ready) = batch.get(CELLS_AHEAD) {
+            self.index.fetch(ready.color);
+            self.cells.get(ready.slot.index()).into_iter().for_each(prefetch);
+        }
+        let cell = batch.get(ENTRIES_AHEAD).and_then(|ready| self.cells.get(ready.slot.index()));
+        cell.and_then(|cell| self.entries.get(cell.entry as usize)).into_iter().for_each(prefetch);
     }
 
     /// The cell of an entry, made if it has none.

@@ -27,7 +27,7 @@ static PLAN: Plan = Plan {
     ms: [100, 500],
     configs: &[
         of("bare-1", By::Bare),
-        of("mely-one-core", By::OneCore),
+        of("stage-one-core", By::OneCore),
         of("libasync", By::Libasync),
         of("libasync-ws", By::LibasyncWs),
         of("mely", By::None),
@@ -35,8 +35,8 @@ static PLAN: Plan = Plan {
         of("mely-time-left", By::TimeLeft),
         of("mely-hand", By::Hand),
         of("mely-learned", By::Learned),
-        of("mely-learned-again", By::Learned),
         of("stage-learned", By::StageLearned),
+        of("stage-learned-again", By::StageLearned),
         of("rayon", By::Rayon),
         of("tokio", By::Tokio),
         balanced("balanced-no-steal", By::None),
@@ -49,18 +49,18 @@ static PLAN: Plan = Plan {
         of("learned-changed-1s", By::Learned).after_a_change(),
     ],
     claims: &[
-        Claim::new("mely_vs_ideal", "mely-learned", "bare-1").twice(),
-        Claim::new("mely_vs_own_twice", "mely-learned", "mely-one-core").twice(),
-        Claim::new("mely_vs_rayon", "mely-learned", "rayon"),
-        Claim::new("mely_vs_tokio", "mely-learned", "tokio"),
-        Claim::new("mely_vs_libasync", "mely-learned", "libasync-ws").paper(2042.0, 122.0),
-        Claim::new("aa_null", "mely-learned", "mely-learned-again"),
+        Claim::new("mely_vs_ideal", "stage-learned", "bare-1").twice(),
+        Claim::new("mely_vs_own_twice", "stage-learned", "stage-one-core").twice(),
+        Claim::new("mely_vs_rayon", "stage-learned", "rayon"),
+        Claim::new("mely_vs_tokio", "stage-learned", "tokio"),
+        Claim::new("mely_vs_libasync", "stage-learned", "libasync-ws").paper(2042.0, 122.0),
+        Claim::new("aa_null", "stage-learned", "stage-learned-again"),
         Claim::new("libasync_ws_vs_none", "libasync-ws", "libasync").paper(122.0, 1310.0),
         Claim::new("base_vs_none", "mely-base", "mely").paper(1195.0, 1265.0),
         Claim::new("time_left_vs_base", "mely-time-left", "mely-base").paper(2042.0, 1195.0),
         Claim::new("learned_vs_hand", "mely-learned", "mely-hand"),
         Claim::new("stage_vs_color", "stage-learned", "mely-learned"),
-        Claim::new("one_core_vs_bare", "mely-one-core", "bare-1"),
+        Claim::new("one_core_vs_bare", "stage-one-core", "bare-1"),
         Claim::new("balanced_steal_vs_none", "balanced-steal", "balanced-no-steal"),
         Claim::new("idle_thief_vs_none", "idle-thief-steal", "idle-thief-no-steal"),
         Claim::new("learned_vs_hand_1s", "learned-1s", "hand-1s"),
@@ -76,9 +76,9 @@ static PLAN: Plan = Plan {
     counted: Some(("balanced_instructions_vs_none", ["balanced-steal", "balanced-no-steal"])),
     notes: &[
         "a round: 50 000 events of colors of their own, at home on the first core; 98 % work 100 cycles, the others \
-         10 000 to 50 000; bare-1: the work alone in one thread; ratios to it and to mely-one-core are to twice its \
+         10 000 to 50 000; bare-1: the work alone in one thread; ratios to it and to stage-one-core are to twice its \
          rate",
-        "mely-learned is what a user has who sets nothing; -hand: costs of stages set by hand, that of a theft \
+        "stage-learned is what a user has who sets nothing, mely-learned the same on a queue a color; -hand: costs of stages set by hand, that of a theft \
          measured and fixed; -base: thefts as in Libasync-smp; -1s: from one second after the start on; -changed-1s: \
          from one second after the stages have exchanged what they do",
         "thefts are for each thousand events; theft_: how long one took, a look at the clock included; stolen_: the \

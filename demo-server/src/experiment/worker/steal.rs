@@ -88,7 +88,7 @@ pub(in super::super) enum Case {
 pub(in super::super) enum By {
     /// The pure work of one thread.
     Bare,
-    /// A machine of one core.
+    /// A machine of one core, stage by stage.
     OneCore,
     /// One list a core, no thefts.
     Libasync,

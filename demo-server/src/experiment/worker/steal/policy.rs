@@ -8,7 +8,8 @@
 //! | time-left | a queue a color | time left alone | measured, then fixed | set by hand |
 //! | penalty | a queue a color | penalty alone | 0 | set by hand |
 //! | hand | a queue a color | Mely | measured, then fixed | set by hand |
-//! | learned, one-core, stage-learned | a queue a color; stage by stage | Mely | learned | learned |
+//! | learned | a queue a color | Mely | learned | learned |
+//! | stage-learned, one-core | stage by stage | Mely | learned | learned |
 
 use std::time::Duration;
 
@@ -62,7 +63,7 @@ impl Policy {
     ) -> anyhow::Result<Policy> {
         let queues = match args.by {
             By::Libasync | By::LibasyncWs => Queues::Flat,
-            By::StageLearned => Queues::Stage,
+            By::StageLearned | By::OneCore => Queues::Stage,
             _ => Queues::Color,
         };
         let steal_cost = match args.by {
