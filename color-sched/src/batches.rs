@@ -68,6 +68,7 @@ impl Batches {
         let mut is_stamped = true;
         while events < self.poll_events && spent_ns < self.poll_ns {
             desk.tend_board(scheduler);
+            desk.tend_reserve(scheduler);
             self.batch.clear();
             let elected = scheduler.elect(program, self.poll_events - events, &mut self.batch);
             let Some(stage) = elected else {
@@ -75,6 +76,10 @@ impl Batches {
                 desk.fresh.append(&mut self.batch);
                 return Ran { has_run: events > 0, is_refused: !scheduler.is_empty() };
             };
+            desk.leave_to_thieves(scheduler, stage, &mut self.batch);
+            if self.batch.is_empty() {
+                continue;
+            }
             let trial = desk.trial.take().filter(|it| it.is_alone_in(&self.batch, stage));
             let is_timed = self.is_timed() || trial.is_some() || desk.is_unknown(stage);
             if is_timed && !is_stamped {

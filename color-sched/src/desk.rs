@@ -10,6 +10,7 @@ use crate::machine::Config;
 use crate::offers::{Offers, Pace, Waiting};
 use crate::outbox::Outbox;
 use crate::record::{Cell, Queued, Status};
+use crate::reserve::Reserve;
 use crate::stage_cost::StageCost;
 use crate::stats::CoreStats;
 use crate::theft::Trial;
@@ -66,6 +67,7 @@ pub(crate) struct Desk<E, S> {
     pub(crate) offers: Option<Offers>,
     pub(crate) pace: Pace,
     pub(crate) waiting: Waiting,
+    pub(crate) reserve: Reserve,
     queue_limit: usize,
     has_transients: bool,
     /// Saves a division where the number of cores is a power of two.
@@ -104,6 +106,7 @@ impl<E: Send, S: Send> Desk<E, S> {
             offers: None,
             pace: Pace::NEVER,
             waiting: Waiting::default(),
+            reserve: Reserve::default(),
             queue_limit: config.queue_limit,
             has_transients: config.transient_colors,
             home_mask: cores.is_power_of_two().then(|| cores as u64 - 1),

@@ -25,14 +25,14 @@ impl<E: Send, S: Send> Desk<E, S> {
     /// Moves what has become ready into the scheduler.
     #[inline]
     pub(crate) fn push_fresh(&mut self, scheduler: &mut impl Scheduler) {
-        for (color, slot) in self.gone.drain(..) {
-            scheduler.take_color(color, slot);
+        while let Some((color, slot)) = self.gone.pop() {
+            self.take_ready(scheduler, color, slot);
         }
         if self.fresh.is_empty() {
             return;
         }
-        if self.is_fresh_stale {
-            self.push_unstolen(scheduler);
+        if self.is_fresh_stale || self.reserve.is_robbed(self.now) {
+            self.push_each(scheduler);
         } else {
             self.fresh.iter().for_each(|ready| scheduler.push(*ready));
         }
@@ -42,21 +42,27 @@ impl<E: Send, S: Send> Desk<E, S> {
     /// Puts what has become more urgent since it was pushed where it belongs now.
     #[cold]
     fn raise(&mut self, scheduler: &mut impl Scheduler) {
-        for (color, slot) in self.raised.drain(..) {
-            let Some(taken) = scheduler.take_color(color, slot) else { continue };
+        for (color, slot) in std::mem::take(&mut self.raised) {
+            let Some(taken) = self.take_ready(scheduler, color, slot) else { continue };
             let now = self.colors.waiting(color, slot);
             scheduler.push(now.and_then(|(cell, entry)| ready(cell, entry)).unwrap_or(taken));
         }
     }
 
-    /// As [`Self::push_fresh`], if colors were offered, and may have been stolen, in the batch that made them ready.
-    #[cold]
-    fn push_unstolen(&mut self, scheduler: &mut impl Scheduler) {
+    /// As [`Self::push_fresh`], if colors may have been stolen in the batch that made them ready, or are to be left to thieves.
+    #[inline(never)]
+    fn push_each(&mut self, scheduler: &mut impl Scheduler) {
         self.is_fresh_stale = false;
+        let is_robbed = self.reserve.is_robbed(self.now);
         for fresh in &self.fresh {
             let waiting = self.colors.waiting(fresh.color, fresh.slot);
             let is_here = |status| matches!(status, Status::Queued | Status::Offered(_));
-            if waiting.is_some_and(|(cell, _)| is_here(cell.status)) {
+            let Some((cell, known)) = waiting.filter(|(cell, _)| is_here(cell.status)) else {
+                continue;
+            };
+            if is_robbed && known.is_home && cell.queued_ns >= self.pace.worth_ns {
+                self.reserve.keep(*fresh, self.now);
+            } else {
                 scheduler.push(*fresh);
             }
         }

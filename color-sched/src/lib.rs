@@ -56,6 +56,7 @@ pub mod park;
 mod penalty;
 mod prefetch;
 mod record;
+mod reserve;
 mod rings;
 mod running;
 pub mod scheduler;

@@ -205,7 +205,7 @@ impl<E: Send, S: Send> Desk<E, S> {
         self.sweep(scheduler);
         // What is offered before it is in the scheduler must not be pushed there once it is stolen.
         self.is_fresh_stale |= !self.fresh.is_empty();
-        let ready = scheduler.len() + elected;
+        let ready = scheduler.len() + self.reserve.len() + elected;
         let has_offered = (busy_ns > 0 || self.is_fill_due()) && self.fill(ready);
         let Some(offers) = &mut self.offers else { return };
         let due_ns = offers.due_ns();
@@ -254,7 +254,7 @@ impl<E: Send, S: Send> Desk<E, S> {
                 let known = self.colors.entry(kept.entry);
                 let (color, slot) = (known.color, Slot(known.cell));
                 self.reclaim(kept.entry, board_slot);
-                scheduler.take_color(color, slot);
+                self.take_ready(scheduler, color, slot);
             }
         }
     }
@@ -286,6 +286,10 @@ impl<E: Send, S: Send> Desk<E, S> {
             Found::Taken { thief, cost_ns } => {
                 let known = self.colors.entry(entry);
                 known.place = Place::Away(Box::new(Away { holder: thief, forwarded: 0 }));
+                // At a price of 0 nothing is less worthy than something else.
+                if self.pace.worth_ns > 0 {
+                    self.reserve.note_theft(self.now);
+                }
                 if cost_ns > 0 {
                     self.steal_cost.observe_alone(u64::from(cost_ns));
                 }

@@ -124,6 +124,11 @@ impl<E> Cell<E> {
         self.first.as_ref().map(|queued| queued.stage)
     }
 
+    /// How long the first event has waited.
+    pub(crate) fn waited(&self, now: Nanos) -> Option<Nanos> {
+        self.first.as_ref().map(|queued| queued.stamp.until(now))
+    }
+
     /// Appends an event. True if it is more urgent than all that wait.
     #[inline(always)]
     pub(crate) fn push(&mut self, queued: Queued<E>) -> bool {

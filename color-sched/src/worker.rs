@@ -248,7 +248,8 @@ impl<E: Send, S: Send> Core<E, S> {
     /// Nothing can run before something happens.
     fn is_idle(&self, scheduler: &impl Scheduler) -> bool {
         let has_ready = !scheduler.is_empty() && self.retry_at.is_none();
-        !has_ready && self.desk.fresh.is_empty() && self.has_no_mail()
+        let has_more = self.desk.fresh.len() + self.desk.reserve.len() > 0;
+        !has_ready && !has_more && self.has_no_mail()
     }
 
     /// There is something to run: others are not to count on this core to find what they offer.

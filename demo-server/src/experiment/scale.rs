@@ -162,21 +162,17 @@ pub(super) fn add(
     }
     if which == Which::Unbalanced {
         report.note(IDEAL);
-        report.note(WHY);
     }
     Ok(())
 }
 
 const THEFTS: (&str, &str) = ("thefts", "1/1000 events");
 
-const NOBODY: &str = "nobody is robbed by ours-mely: all cores wait when the round begins, and one is woken only for more work on a board \
-     than its wake takes, 27 µs; eight colors with a short event each are less, however many wait behind them";
+const NOBODY: &str = "nobody is robbed by ours-mely: all cores wait when the round begins, and one is woken only for more \
+     work that is worth a theft than its wake takes, 27 µs";
 const IDEAL: &str = "ideal: no schedule that steals only what takes longer than its theft is faster than the longest of: all work \
      and dispatching by the cores; what the home core must dispatch and run itself, as no thief gains by it; the longest event. \
      ideal-naive: all work by the cores. Neither has wakes in it";
-const WHY: &str = "what keeps ours from ideal: the home core takes colors in order of arrival, long ones as well, and while it runs one \
-     nothing is put on its board, which is empty after eight thefts; thieves that find it empty wait, and are woken at 27 µs each";
-
 /// A row for each of the ideals of `unbalanced`.
 fn ideals(report: &mut Report, cores: usize, seeds: &[u64]) -> anyhow::Result<Rates> {
     let rate = |ns: u64| unbalanced::EVENTS as f64 / ns.max(1) as f64 * 1e6;
