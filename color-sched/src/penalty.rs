@@ -4,7 +4,8 @@
 //! slow-down = time of the first event after a theft / time of such an event at home, as its home estimates it
 //! ```
 //!
-//! The first event is the one that finds nothing of its color in the thief's caches. The slow-down of a stage is a
+//! The first event is the one that finds nothing of its color in the thief's caches; if more of the same stage run with
+//! it in one batch, it is their mean that is compared. The slow-down of a stage is a
 //! running estimate for the whole machine: whoever steals moves it by an eighth towards what he has measured, by less
 //! if the stage's events differ much among themselves. A machine that steals no events of a stage measures nothing, so
 //! that the estimate falls back towards 1, until a theft is tried again. (The paper leaves it to future work to learn
@@ -35,8 +36,14 @@ impl Penalty {
     /// Pinned: so many times as long. 0 counts as 1.
     #[must_use]
     pub const fn fixed(times: u32) -> Self {
-        let times = if times == 0 { 1 } else { times };
-        Self { pct: times.saturating_mul(Self::NONE_PCT), is_fixed: true }
+        Self::fixed_pct(times.saturating_mul(Self::NONE_PCT))
+    }
+
+    /// Pinned, in percent, as [`CoreStats::stage_penalty_pct`](crate::CoreStats) tells it. Less than 100 counts as 100.
+    #[must_use]
+    pub const fn fixed_pct(pct: u32) -> Self {
+        let pct = if pct < Self::NONE_PCT { Self::NONE_PCT } else { pct };
+        Self { pct, is_fixed: true }
     }
 
     /// What it is at the beginning, in percent.
@@ -200,6 +207,7 @@ mod tests {
 
     #[test]
     fn pinned_penalty_stays() {
+        assert_eq!([0, 99, 150].map(|pct| Penalty::fixed_pct(pct).pct()), [100, 100, 150]);
         for (times, pct) in [(0, 100), (1, 100), (1_000, 100_000), (u32::MAX, u32::MAX)] {
             let slow_down = SlowDown::new(Penalty::fixed(times));
             slow_down.relax();

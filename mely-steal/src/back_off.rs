@@ -1,7 +1,7 @@
 //! How often to look? A thief that finds nothing lets the next looks be, twice as many each time.
 //!
-//! A look costs lines that the victims write. Nothing is lost by not looking: a core with something worthy wakes those
-//! that wait, and wakes them again. A theft makes the thief look at once again; a plan that nobody has refused was one.
+//! A look costs lines that the victims write. Nothing is lost by not looking, but some of it is found later: a core
+//! with something worthy wakes those that wait, and wakes them again. A theft makes the thief look at once again; a plan that nobody has refused was one.
 
 use color_sched::{CoreId, LoadView, Stealer, Theft};
 
