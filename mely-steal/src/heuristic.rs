@@ -31,7 +31,7 @@ use color_sched::{CoreId, Offer};
 /// use color_sched::{CoreId, Offer};
 /// use mely_steal::{Heuristic, Mely, TimeLeft};
 ///
-/// /// Leaves colors alone that have a single event.
+/// /// Leaves colors alone that have a single event, whatever a theft costs (if it costs anything).
 /// struct Crowds;
 /// impl Heuristic for Crowds {
 ///     fn left_ns(&self, offer: &Offer, left_ns: u64) -> u64 {
@@ -54,12 +54,16 @@ pub trait Heuristic {
         price_ns
     }
 
-    /// How much time a thief should see in an offer, in nanoseconds.
+    /// How much time a thief should see in an offer, in nanoseconds. The base algorithm does not ask: this counts only
+    /// where [`is_stealable`](Self::is_stealable) or [`takes_most`](Self::takes_most) is answered, in this heuristic or
+    /// one beside it. 0 keeps an offer from [`TimeLeft`](crate::TimeLeft) unless a theft costs nothing (a pinned price
+    /// of 0): then every color may be stolen.
     fn left_ns(&self, _offer: &Offer, left_ns: u64) -> u64 {
         left_ns
     }
 
-    /// May a color with so much time left be stolen at this price?
+    /// May a color with so much time left be stolen at this price? The first in a chain that answers is the only one
+    /// asked: a veto goes before [`TimeLeft`](crate::TimeLeft), which always answers.
     fn is_stealable(&self, _left_ns: u64, _price_ns: u64) -> Option<bool> {
         None
     }

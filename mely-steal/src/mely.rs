@@ -65,7 +65,31 @@ impl Mely {
         self
     }
 
-    /// A CPU has gone or come back: from now on the distances are these.
+    /// A CPU has gone or come back: from now on the distances are these. A core that runs has its policy to itself, so
+    /// let a policy around this one look, before it plans, whether there is something new:
+    ///
+    /// ```
+    /// use std::sync::mpsc::Receiver;
+    /// use color_sched::{CoreId, LoadView, Stealer, Theft};
+    /// use mely_steal::{Mely, Topology};
+    ///
+    /// /// Goes by the last topology that it was sent, say after a [`Topology::refresh`] elsewhere.
+    /// struct Informed {
+    ///     policy: Mely,
+    ///     news: Receiver<Topology>,
+    /// }
+    /// impl Stealer for Informed {
+    ///     fn plan(&mut self, thief: CoreId, view: &impl LoadView) -> Option<Theft> {
+    ///         if let Some(topology) = self.news.try_iter().last() {
+    ///             self.policy.set_topology(topology);
+    ///         }
+    ///         self.policy.plan(thief, view)
+    ///     }
+    ///     fn refused(&mut self, theft: &Theft) {
+    ///         self.policy.refused(theft);
+    ///     }
+    /// } // `Mely` leaves the trait's other methods as they are; `Batch` and the like would not
+    /// ```
     pub fn set_topology(&mut self, topology: Topology) {
         self.heuristics.first.first.heuristic.set_topology(topology);
     }
