@@ -36,7 +36,7 @@ impl Sysfs {
     pub(super) fn online(&self) -> Result<(String, Vec<usize>), TopologyError> {
         self.online_if_any()?.ok_or_else(|| TopologyError::Read {
             path: self.system.join("cpu/online"),
-            source: io::ErrorKind::NotFound.into(),
+            source: io::Error::new(io::ErrorKind::NotFound, "there is no such file"),
         })
     }
 
