@@ -57,7 +57,9 @@ pub struct Theft {
     pub color: Color,
 }
 
-/// A stealing policy. It only plans; a plan that makes no sense is ignored and counted.
+/// A stealing policy. It only plans; a plan that makes no sense is ignored and counted. There is no `dyn Stealer`, as views
+/// are of any type: to choose a policy while running, write an enum of those that there are. A policy around another
+/// passes on all four methods.
 pub trait Stealer {
     /// Whom `thief`, which has nothing to run, should rob of what; `None` to let it be.
     fn plan(&mut self, thief: CoreId, view: &impl LoadView) -> Option<Theft>;

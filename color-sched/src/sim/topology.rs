@@ -4,6 +4,10 @@ use crate::event::{CoreId, Nanos};
 
 /// Cores in groups, groups in larger groups: the first level that two cores share tells what a line costs between them.
 ///
+/// That is what the simulated machine charges. A stealer does not see it: one that goes by distance, such as `mely-steal`'s
+/// `Mely`, is given its own topology. `flat(256).level(4, 75)` and `mely_steal::Topology::grouped(cores, &[(3, 4)])` tell of
+/// the same machine.
+///
 /// ```
 /// use color_sched::CoreId;
 /// use color_sched::sim::Topology;
