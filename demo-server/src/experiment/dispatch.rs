@@ -92,7 +92,7 @@ fn describe(report: &mut Report, setup: &Setup, ms: u64) {
             "this process may not bind itself to a CPU, so that windows run anywhere, and {without}"
         ));
     } else if setup.server_cpu == setup.load_cpu {
-        report.note(format!("there is one CPU only, {}: {without}", setup.server_cpu));
+        report.note(format!("all is on one CPU, {}: {without}", setup.server_cpu));
     } else {
         let Setup { server_cpu, load_cpu, .. } = setup;
         report.note(format!("on CPU {server_cpu}; the other core is on CPU {load_cpu}"));

@@ -58,7 +58,7 @@ mod window;
 pub mod worker;
 mod wrk;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -89,7 +89,8 @@ pub struct ExperimentArgs {
     /// CPU that the measured server runs on [default: the first that this process may use]
     #[arg(long, value_name = "N")]
     pub server_cpu: Option<usize>,
-    /// CPU that the load comes from [default: the last that this process may use]
+    /// CPU that the load comes from, or that a second core is on [default: the last that this process
+    /// may use]
     #[arg(long, value_name = "N")]
     pub load_cpu: Option<usize>,
 }
@@ -145,6 +146,12 @@ pub fn run(args: &ExperimentArgs) -> anyhow::Result<ExitCode> {
     let load_cpu = args.load_cpu.unwrap_or(cpus.last().copied().unwrap_or(first));
     for cpu in [server_cpu, load_cpu] {
         ensure!(cpus.contains(&cpu), "this process may not run on CPU {cpu}; choose from {cpus:?}");
+    }
+    if let Some(path) = &args.json {
+        // Better said now than after minutes of measuring.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let can_be = !path.is_dir() && folder.is_none_or(Path::is_dir);
+        ensure!(can_be, "--json {}: name a file in a folder that exists", path.display());
     }
     let interrupt = Interrupt::install()?;
     // This process mostly sleeps; where it does not, it must not do so beside the server.

@@ -208,7 +208,7 @@ fn describe(report: &mut Report, setup: &Setup, plan: &Plan, ms: u64) {
     if !setup.can_pin {
         report.note("this process may not bind itself to a CPU: nothing is said of two cores");
     } else if server_cpu == load_cpu {
-        report.note(format!("there is one CPU only, {server_cpu}: nothing is said of two cores"));
+        report.note(format!("all is on one CPU, {server_cpu}: nothing is said of two cores"));
     } else {
         report.note(format!(
             "the first core is on CPU {server_cpu}, the second one on CPU {load_cpu}"
