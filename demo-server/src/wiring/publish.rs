@@ -77,13 +77,13 @@ impl Worker<'_> {
 
 /// What the core has learned of its stages.
 fn learned(stats: &CoreStats) -> String {
-    let mut text = String::from("stage        event ns  +- ns  stolen %\n");
+    let mut text = String::from("stage        event ns  +- ns  time if stolen, %\n");
     let spreads = stats.stage_spread_ns.iter().zip(&stats.stage_penalty_pct);
     for ((stage, cost_ns), (spread_ns, penalty_pct)) in
         Stage::ALL.iter().zip(&stats.stage_cost_ns).zip(spreads)
     {
         let name = stage.name();
-        let _ = writeln!(text, "{name:<12} {cost_ns:>8} {spread_ns:>6} {penalty_pct:>9}");
+        let _ = writeln!(text, "{name:<12} {cost_ns:>8} {spread_ns:>6} {penalty_pct:>17}");
     }
     text
 }
