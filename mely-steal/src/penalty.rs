@@ -13,6 +13,9 @@ use color_sched::{Offer, Penalty as Learned};
 use crate::heuristic::Heuristic;
 
 /// Time left is divided by the penalty, and the color with the most is taken.
+///
+/// This is who heeds a penalty; what it is, [`color_sched::Penalty`] says. Import one of them by name if both crates are
+/// imported with `*`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Penalty;
 
