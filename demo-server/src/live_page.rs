@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use crate::files::FileEntry;
 use crate::http::mime;
-use crate::metrics::{COUNTERS, Kind, Metrics, QUANTILES, TIMES};
+use crate::metrics::{COUNTERS, Kind, Metrics, QUANTILES, STAGE_FIGURES, TIMES};
 
 /// Is `host`, as a request names it, a name of this machine for itself?
 #[must_use]
@@ -56,6 +56,16 @@ pub fn exposition(metrics: &Metrics) -> String {
                     text,
                     "demo_server_{name}{{core=\"{core}\",quantile=\"{share}\"}} {seconds}"
                 );
+            }
+        }
+    }
+    for (name, help, read) in STAGE_FIGURES {
+        let _ = write!(text, "# HELP demo_server_{name} {help}\n# TYPE demo_server_{name} gauge\n");
+        for (core, block) in metrics.cores.iter().enumerate() {
+            let Ok(stages) = block.stages.lock() else { continue };
+            for stage in stages.iter() {
+                let labels = format!("core=\"{core}\",stage=\"{}\"", stage.name);
+                let _ = writeln!(text, "demo_server_{name}{{{labels}}} {}", read(stage));
             }
         }
     }

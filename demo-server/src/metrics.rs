@@ -75,6 +75,37 @@ pub const TIMES: &[(&str, &str, ReadTimes)] = &[
     ),
 ];
 
+/// What a core has learned of a stage.
+#[derive(Clone, Copy, Debug)]
+pub struct StageMetrics {
+    /// The stage's name.
+    pub name: &'static str,
+    /// What an event costs, in nanoseconds.
+    pub cost_ns: u64,
+    /// How far events are from that, on average, in nanoseconds.
+    pub spread_ns: u64,
+    /// How long a stolen event takes, in percent of others.
+    pub penalty_pct: u32,
+}
+
+/// Reads a figure of a stage.
+pub type ReadStage = fn(&StageMetrics) -> u64;
+
+/// A stage's figures by name, with their help.
+pub const STAGE_FIGURES: &[(&str, &str, ReadStage)] = &[
+    ("stage_cost_nanoseconds", "What an event of the stage costs, as learned", |stage| {
+        stage.cost_ns
+    }),
+    ("stage_spread_nanoseconds", "How far events are from that, on average", |stage| {
+        stage.spread_ns
+    }),
+    (
+        "stage_penalty_percent",
+        "How long a stolen event of the stage takes, in percent of others, as learned by all cores",
+        |stage| stage.penalty_pct.into(),
+    ),
+];
+
 /// Declares the counters of a core: field, name for scrapers, and what it counts.
 macro_rules! counters {
     ($($field:ident, $name:literal, $kind:ident, $help:literal;)*) => {
@@ -89,6 +120,8 @@ macro_rules! counters {
             pub running: Times,
             /// A theft.
             pub stealing: Times,
+            /// What has been learned of each stage; renewed a few times a second.
+            pub stages: Mutex<Vec<StageMetrics>>,
             /// Tables of the crates below, as their own text; renewed a few times a second.
             pub tables: Mutex<Vec<(&'static str, String)>>,
         }

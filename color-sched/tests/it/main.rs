@@ -26,6 +26,7 @@ mod priorities;
 mod program;
 #[cfg(not(loom))]
 mod schedulers;
+#[cfg(not(loom))]
 mod searches;
 #[cfg(not(loom))]
 mod sim;

@@ -7,6 +7,7 @@ use flexsc_ring::Ring;
 use stingy_alloc::Reason;
 
 use crate::config::StealPolicy;
+use crate::metrics::StageMetrics;
 use crate::stages::Stage;
 use crate::wiring::objects::Objects;
 use crate::wiring::worker::Worker;
@@ -59,7 +60,8 @@ impl Worker<'_> {
         metrics.queueing.set(|share| stats.queueing.quantile(share));
         metrics.running.set(|share| stats.running.quantile(share));
         metrics.stealing.set(|share| stats.stealing.quantile(share));
-        let mut tables = vec![("stages", learned(stats))];
+        let stages = learned(stats);
+        let mut tables = vec![("stages", table(&stages))];
         if let Objects::Stingy(objects) = &self.objects {
             let slab = objects.slab().stats();
             metrics.slab_objects.set(slab.sites.iter().map(|site| u64::from(site.live)).sum());
@@ -72,17 +74,28 @@ impl Worker<'_> {
         if let Ok(mut shown) = metrics.tables.try_lock() {
             *shown = tables;
         }
+        if let Ok(mut shown) = metrics.stages.try_lock() {
+            *shown = stages;
+        }
     }
 }
 
 /// What the core has learned of its stages.
-fn learned(stats: &CoreStats) -> String {
-    let mut text = String::from("stage        event ns  +- ns  time if stolen, %\n");
+fn learned(stats: &CoreStats) -> Vec<StageMetrics> {
     let spreads = stats.stage_spread_ns.iter().zip(&stats.stage_penalty_pct);
-    for ((stage, cost_ns), (spread_ns, penalty_pct)) in
-        Stage::ALL.iter().zip(&stats.stage_cost_ns).zip(spreads)
-    {
-        let name = stage.name();
+    let known = Stage::ALL.iter().zip(&stats.stage_cost_ns).zip(spreads);
+    known
+        .map(|((stage, &cost_ns), (&spread_ns, &penalty_pct))| {
+            let name = stage.name();
+            StageMetrics { name, cost_ns, spread_ns, penalty_pct }
+        })
+        .collect()
+}
+
+/// The same as a table.
+fn table(stages: &[StageMetrics]) -> String {
+    let mut text = String::from("stage        event ns  +- ns  time if stolen, %\n");
+    for StageMetrics { name, cost_ns, spread_ns, penalty_pct } in stages {
         let _ = writeln!(text, "{name:<12} {cost_ns:>8} {spread_ns:>6} {penalty_pct:>17}");
     }
     text
