@@ -1,6 +1,6 @@
 //! What does a plan cost an idle core, on 2, 8 and 128 cores? Baseline: reading every board, without deciding.
 //!
-//! `nothing`: no core offers anything, so all are looked at. `farthest`: only the core that is looked at last does.
+//! `nothing`: no core offers anything, so the loads of all are looked at. `farthest`: only the core that is looked at last does.
 
 use std::hint::black_box;
 
@@ -19,8 +19,8 @@ struct Boards {
 
 impl Boards {
     fn new(cores: usize, full: Option<usize>) -> Self {
-        let idle = Load { slots: SLOTS, ..Load::default() };
-        let mut boards = Self { loads: vec![idle; cores], slots: vec![[None; SLOTS]; cores] };
+        let mut boards =
+            Self { loads: vec![Load::default(); cores], slots: vec![[None; SLOTS]; cores] };
         if let Some(core) = full {
             boards.slots[core] = std::array::from_fn(|n| {
                 let (color, queued_ns) = (Color(n as u64), 5_000 + n as u64);
