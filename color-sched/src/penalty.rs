@@ -46,6 +46,17 @@ impl Penalty {
         Self { pct, is_fixed: true }
     }
 
+    /// What `ns` of events with a penalty of `pct` percent look like to a thief: time left divided by penalty (Mely §4.2).
+    /// Less than 100 counts as 100.
+    #[inline]
+    #[must_use]
+    pub const fn left_ns(ns: u64, pct: u32) -> u64 {
+        if pct <= Self::NONE_PCT {
+            return ns;
+        }
+        (ns as u128 * Self::NONE_PCT as u128 / pct as u128) as u64
+    }
+
     /// What it is at the beginning, in percent.
     #[must_use]
     pub const fn pct(self) -> u32 {

@@ -55,13 +55,10 @@ impl StageCost {
         (!self.is_unknown).then_some(HomeCost { ns: self.cost_ns, spread_ns })
     }
 
-    /// What `queued_ns` of its events are to a thief: time left divided by penalty (Mely §4.2).
+    /// What `queued_ns` of its events are to a thief.
     #[inline]
     pub(crate) fn left_ns(&self, queued_ns: Nanos) -> Nanos {
-        match self.penalty_pct {
-            Penalty::NONE_PCT => queued_ns,
-            pct => queued_ns.saturating_mul(u64::from(Penalty::NONE_PCT)) / u64::from(pct.max(1)),
-        }
+        Penalty::left_ns(queued_ns, self.penalty_pct)
     }
 
     #[inline]

@@ -38,8 +38,5 @@ impl Heuristic for Penalty {
 /// ```
 #[must_use]
 pub const fn left_ns(left_ns: u64, penalty_pct: u32) -> u64 {
-    if penalty_pct <= Learned::NONE_PCT {
-        return left_ns;
-    }
-    (left_ns as u128 * Learned::NONE_PCT as u128 / penalty_pct as u128) as u64
+    Learned::left_ns(left_ns, penalty_pct)
 }
