@@ -8,6 +8,8 @@
 #[cfg(not(loom))]
 mod cancel;
 #[cfg(not(loom))]
+mod conformance;
+#[cfg(not(loom))]
 mod drops;
 #[cfg(not(loom))]
 mod files;
