@@ -286,6 +286,11 @@ impl<B> Call<B> {
         }
     }
 
+    /// It may complete more than once.
+    pub fn is_multishot(&self) -> bool {
+        matches!(self, Call::Accept { multishot: true, .. } | Call::Recv { multishot: true, .. })
+    }
+
     /// The call's name as the kernel's manual has it.
     pub fn name(&self) -> &'static str {
         match self {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `call`, `result` | what can be posted, and what comes back? |
 //! | `ring` | how is it posted, reaped, awaited, cancelled? |
+//! | `event_loop` | which callback runs when a call has completed? |
 //! | `options` | who makes the calls, and why not another? |
 //! | `engine` | io_uring, syscall threads, or the trap |
 //! | `slots`, `op` | where does a call live until its last completion? |
@@ -20,6 +21,7 @@ mod completions;
 mod engine;
 mod entry;
 mod epoch;
+mod event_loop;
 mod fallback;
 mod idle;
 mod op;
@@ -38,6 +40,7 @@ mod waker;
 pub use buffer::RecvBuf;
 pub use call::{Buffer, CURRENT, CWD, Call, Interest, RawCall, Readiness};
 pub use engine::{AnyRing, Direct, Threads, Uring};
+pub use event_loop::{EventLoop, LoopStats, Refused};
 pub use fallback::{Reason, Stats};
 pub use options::{Engine, Options, Report, RingError};
 pub use probe::Probe;

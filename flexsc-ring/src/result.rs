@@ -176,13 +176,18 @@ pub enum PostError<B> {
         /// Length of the buffer in bytes.
         len: usize,
     },
+    /// A multishot call was posted with a callback that can run only once.
+    #[error("{} by multishot completes many times; post it with EventLoop::post_many", .0.name())]
+    Many(Call<B>),
 }
 
 impl<B> PostError<B> {
     /// The call that could not be posted.
     pub fn into_call(self) -> Call<B> {
         match self {
-            PostError::Full(call, _) | PostError::Range { call, .. } => call,
+            PostError::Full(call, _) | PostError::Range { call, .. } | PostError::Many(call) => {
+                call
+            }
         }
     }
 }
