@@ -25,15 +25,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(&path, &page)?;
     let master = TcpListener::bind("127.0.0.1:0")?;
     let (address, name) = (master.local_addr()?, path.display().to_string());
-    let clients = vec![name; CLIENTS].into_iter();
     let client = |name: String| std::thread::spawn(move || fetch(address, &name));
-    let clients: Vec<_> = clients.map(client).collect();
+    let clients: Vec<_> = vec![name; CLIENTS].into_iter().map(client).collect();
 
     let mut events = Events::new(&Options::default(), Server { master, accepted: 0 })?;
     events.post(Call::accept(events.state().master.as_raw_fd()), conn_accepted)?;
     events.run()?;
 
-    println!("{}\n{}", events.report(), flexsc_ring::Ring::stats(events.ring()));
+    println!("{}", events.report());
     std::fs::remove_file(path)?;
     for client in clients {
         assert!(client.join().expect("a client ends")? == page);

@@ -6,11 +6,15 @@
 #![cfg_attr(loom, allow(dead_code, reason = "a model uses a part of the file it includes"))]
 
 #[cfg(not(loom))]
+mod allocations;
+#[cfg(not(loom))]
 mod cancel;
 #[cfg(not(loom))]
 mod conformance;
 #[cfg(not(loom))]
 mod drops;
+#[cfg(not(loom))]
+mod event_loop;
 #[cfg(not(loom))]
 mod files;
 #[cfg(not(loom))]
