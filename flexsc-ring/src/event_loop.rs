@@ -72,8 +72,8 @@ pub struct LoopStats {
     pub silent: u64,
     /// Those of them that were failures, cancelled calls left out.
     pub silent_errors: u64,
-    /// Completions for which there was no callback any more, or that were posted to the ring
-    /// behind the loop's back.
+    /// Completions for which there was no callback any more, and numbered ones
+    /// ([`EventLoop::submit`]) that came in a turn without a sink.
     pub unheard: u64,
 }
 
@@ -165,6 +165,20 @@ impl<S, B: Buffer, R: Ring<B>> EventLoop<S, B, R> {
         self.ring.submit(call, SILENT)
     }
 
+    /// Posts a call whose completions go to the sink of [`turn_with`](EventLoop::turn_with) instead of
+    /// to a callback: for programs that know by a number of their own, below 2^63, what follows.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ring::submit`], and [`PostError::Number`] from 2^63 on. The call is given back.
+    #[inline]
+    pub fn submit(&mut self, call: Call<B>, user: u64) -> Result<Ticket, PostError<B>> {
+        if handlers::is_ours(user) {
+            return Err(PostError::Number(call, user));
+        }
+        self.ring.submit(call, user)
+    }
+
     /// Asks that a call end before its time (§4.2). Its callback runs in any case, with the result
     /// or with `ECANCELED`.
     pub fn cancel(&mut self, ticket: Ticket) -> Cancelled {
@@ -201,6 +215,23 @@ impl<S, B: Buffer, R: Ring<B>> EventLoop<S, B, R> {
     /// If the kernel refuses the wait; calls in flight are not lost. If it is called by a callback:
     /// callbacks do not nest.
     pub fn turn(&mut self, until: Option<Duration>) -> io::Result<usize> {
+        let mut unheard = 0;
+        let turned = self.turn_with(until, &mut |_| unheard += 1);
+        self.stats.unheard += unheard;
+        turned
+    }
+
+    /// A [`turn`](EventLoop::turn) that hands the completions of calls posted by
+    /// [`submit`](EventLoop::submit) to `sink`, as they are found and before callbacks run.
+    ///
+    /// # Errors
+    ///
+    /// As [`turn`](EventLoop::turn).
+    pub fn turn_with(
+        &mut self,
+        until: Option<Duration>,
+        sink: &mut impl FnMut(Completion<B>),
+    ) -> io::Result<usize> {
         if self.current.is_some() {
             return Err(io::Error::other(
                 "a callback runs inside of the loop's turn; let it post a call and return",
@@ -208,10 +239,7 @@ impl<S, B: Buffer, R: Ring<B>> EventLoop<S, B, R> {
         }
         self.stopping = false;
         // Some are left after a stop or a panic.
-        if self.pending.is_empty() {
-            self.look(until)?;
-        }
-        let mut taken = 0;
+        let mut taken = if self.pending.is_empty() { self.look(until, sink)? } else { 0 };
         while let Some(completion) = self.pending.pop_front() {
             taken += 1;
             self.ended -= usize::from(!completion.more);
@@ -223,15 +251,27 @@ impl<S, B: Buffer, R: Ring<B>> EventLoop<S, B, R> {
         Ok(taken)
     }
 
-    fn look(&mut self, until: Option<Duration>) -> io::Result<()> {
+    /// Looks for completions; how many went to `sink`.
+    #[inline]
+    fn look(
+        &mut self,
+        until: Option<Duration>,
+        sink: &mut impl FnMut(Completion<B>),
+    ) -> io::Result<usize> {
         self.stats.looks += 1;
         let waited = self.ring.wait(until);
         let (pending, ended) = (&mut self.pending, &mut self.ended);
+        let mut numbered = 0;
         self.ring.reap(&mut |completion| {
-            *ended += usize::from(!completion.more);
-            pending.push_back(completion);
+            if handlers::is_ours(completion.user) {
+                *ended += usize::from(!completion.more);
+                pending.push_back(completion);
+            } else {
+                numbered += 1;
+                sink(completion);
+            }
         });
-        waited
+        waited.map(|()| numbered)
     }
 
     #[inline]
@@ -286,8 +326,7 @@ impl<S, B: Buffer, R: Ring<B>> EventLoop<S, B, R> {
         &self.ring
     }
 
-    /// The ring. Completions that are reaped from it here run no callback; those of calls that are
-    /// posted to it here find none ([`LoopStats::unheard`]). Such a call's `user` is below 2^63.
+    /// The ring. Completions that are reaped from it here run no callback.
     pub fn ring_mut(&mut self) -> &mut R {
         &mut self.ring
     }

@@ -179,15 +179,19 @@ pub enum PostError<B> {
     /// A multishot call was posted with a callback that can run only once.
     #[error("{} by multishot completes many times; post it with EventLoop::post_many", .0.name())]
     Many(Call<B>),
+    /// A number from 2^63 on, which an event loop gives to its own calls.
+    #[error("number {1} is one of the loop's own; use one below 2^63")]
+    Number(Call<B>, u64),
 }
 
 impl<B> PostError<B> {
     /// The call that could not be posted.
     pub fn into_call(self) -> Call<B> {
         match self {
-            PostError::Full(call, _) | PostError::Range { call, .. } | PostError::Many(call) => {
-                call
-            }
+            PostError::Full(call, _)
+            | PostError::Range { call, .. }
+            | PostError::Many(call)
+            | PostError::Number(call, _) => call,
         }
     }
 }

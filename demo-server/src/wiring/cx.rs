@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use color_sched::{Context, Nanos};
-use flexsc_ring::{Call, PostError, Ring};
+use flexsc_ring::{Call, PostError};
 use stingy_alloc::Slot;
 
 use crate::config::{BodyPolicy, LivePolicy, Timeouts};
@@ -61,8 +61,8 @@ impl Cx<'_, '_, '_> {
     /// Posts a call whose completion wakes `stage`.
     pub fn post(&mut self, connection: &mut Connection, call: Call<Slot>, stage: Stage) {
         connection.calls += 1;
-        let tag = Tag::Of(self.sched.color(), stage).to_user();
-        if let Err(error) = self.worker.ring.submit(call, tag) {
+        let tag = Tag::of(self.sched.color(), stage).to_user();
+        if let Err(error) = self.worker.calls.submit(call, tag) {
             debug_assert!(matches!(error, PostError::Full(..)), "a call names bytes that it has");
             let buf = error.into_call().into_buf();
             let failure =
@@ -240,7 +240,7 @@ impl Cx<'_, '_, '_> {
 
     /// Closes a file or socket that is not needed any more.
     pub fn close_file(&mut self, file: OwnedFd) {
-        let _ = self.worker.ring.submit(Call::close(file), Tag::Forget.to_user());
+        let _ = self.worker.calls.post_silent(Call::close(file));
     }
 
     /// Forgets a file that is not there any more.
@@ -291,8 +291,8 @@ impl Cx<'_, '_, '_> {
     /// Posts a receive.
     pub fn receive(&mut self, connection: &mut Connection) {
         let core = self.sched.core();
-        let tag = Tag::Of(self.sched.color(), Stage::Receive).to_user();
-        let posted = self.worker.ring.submit(Call::recv_multishot(connection.fd()), tag);
+        let tag = Tag::of(self.sched.color(), Stage::Receive).to_user();
+        let posted = self.worker.calls.submit(Call::recv_multishot(connection.fd()), tag);
         connection.receiving =
             posted.map_or(Receiving::Ended, |ticket| Receiving::Armed(ticket, core));
     }
@@ -302,7 +302,7 @@ impl Cx<'_, '_, '_> {
     pub fn stop_receiving(&mut self, connection: &mut Connection) {
         match connection.receiving {
             Receiving::Armed(ticket, core) if core == self.sched.core() => {
-                self.worker.ring.cancel(ticket);
+                self.worker.calls.cancel(ticket);
                 connection.receiving = Receiving::Stopping;
             }
             Receiving::Armed(..) if connection.input.len() > BACKLOG_MAX => self.abort(connection),

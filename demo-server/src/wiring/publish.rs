@@ -34,7 +34,7 @@ impl Worker<'_> {
         metrics.steal_cost.set(stats.steal_cost_ns);
         metrics.wake_cost.set(stats.wake_cost_ns);
         metrics.parks.set(stats.parks);
-        let ring = self.ring.stats();
+        let ring = self.calls.ring().stats();
         metrics.submitted.set(ring.submitted);
         metrics.completed.set(ring.completed);
         metrics.enters.set(ring.enters);

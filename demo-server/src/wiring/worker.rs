@@ -12,7 +12,7 @@ use color_sched::{
     Admission, AfterPanic, Color, Context, CoreId, CoreStats, Driver, EventSink, Handler, Local,
     Nanos, StageId, Wait,
 };
-use flexsc_ring::{AnyRing, Call, Completion, Ring, Ticket, Value};
+use flexsc_ring::{AnyRing, Call, EventLoop};
 use stingy_alloc::Slot;
 
 use crate::config::Config;
@@ -20,15 +20,13 @@ use crate::connection::{Connection, Receiving};
 use crate::files::{FileCache, FileEntry};
 use crate::metrics::{CoreMetrics, Metrics};
 use crate::stages::{self, Stage};
+use crate::wiring::arrivals::{self, Accepting, Arrivals};
 use crate::wiring::cx::{Clock, Cx};
 use crate::wiring::event::{self, Event, Tag};
 use crate::wiring::neighborhood::Neighborhood;
 use crate::wiring::objects::Objects;
 use crate::wiring::pairs::Pairs;
 use crate::wiring::panic_report;
-
-/// How long accepting rests when there are no descriptors left.
-const ACCEPT_PAUSE: Nanos = 100_000_000;
 
 /// The whole answer to a connection above the limit.
 const SHED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -57,31 +55,24 @@ pub struct Shared {
     pub max_connections: usize,
 }
 
+/// The core's calls: those of connections come back as events, new connections by a callback.
+pub(super) type Calls = EventLoop<Arrivals, Slot>;
+
 /// One core's part of the server.
 pub struct Worker<'s> {
     pub(super) core: usize,
     pub(super) shared: Arc<Shared>,
-    pub(super) ring: AnyRing<Slot>,
+    pub(super) calls: Calls,
     pub(super) objects: Objects<'s>,
     pub(super) pairs: Pairs,
     pub(super) files: FileCache,
     pub(super) clock: Clock,
     pub(super) stopping: bool,
     listener: Option<OwnedFd>,
-    accepting: Accepting,
-    accepted: Vec<OwnedFd>,
     sequence: u64,
     pub(super) now: Nanos,
     pub(super) tables_at: Nanos,
     pub(super) tables_due: bool,
-}
-
-/// Is the accept with the kernel?
-enum Accepting {
-    Armed(Ticket),
-    /// To be posted again then.
-    At(Nanos),
-    Never,
 }
 
 impl<'s> Worker<'s> {
@@ -100,15 +91,13 @@ impl<'s> Worker<'s> {
         );
         Self {
             core,
-            ring,
+            calls: EventLoop::with_ring(ring, Arrivals::default()),
             objects,
             pairs,
             files,
             clock: Clock::new(),
             stopping: false,
             listener: Some(listener),
-            accepting: Accepting::At(0),
-            accepted: Vec::new(),
             sequence: 0,
             now: 0,
             tables_at: 0,
@@ -122,42 +111,35 @@ impl<'s> Worker<'s> {
     }
 
     fn arm_accept(&mut self) {
-        let Accepting::At(at) = self.accepting else { return };
+        let Accepting::At(at) = self.calls.state().accepting else { return };
         let Some(listener) = self.listener.as_ref().filter(|_| at <= self.now) else { return };
         let call = Call::accept_multishot(listener.as_raw_fd());
-        self.accepting = match self.ring.submit(call, Tag::Accept.to_user()) {
+        self.calls.state_mut().accepting = match self.calls.post_many(call, arrivals::arrived) {
             Ok(ticket) => Accepting::Armed(ticket),
-            Err(_) => Accepting::At(self.now + ACCEPT_PAUSE),
+            Err(_) => Accepting::At(self.now + arrivals::PAUSE),
         };
     }
 
     fn stop_accepting(&mut self) {
-        if let Accepting::Armed(ticket) = self.accepting {
-            self.ring.cancel(ticket);
+        if let Accepting::Armed(ticket) = self.calls.state().accepting {
+            self.calls.cancel(ticket);
         }
-        self.accepting = Accepting::Never;
+        self.calls.state_mut().accepting = Accepting::Never;
         self.listener = None;
     }
 
-    /// Notes an accept's end; new connections are collected because the ring is being reaped.
-    fn accept_completed(&mut self, completion: Completion<Slot>) {
-        match completion.result {
-            Ok(Value::Accepted(socket)) => self.accepted.push(socket),
-            Ok(_) => {}
-            Err(_) => self.metrics().shed.add(u64::from(!self.stopping)),
+    /// Opens the connections that have arrived.
+    fn open_arrived(&mut self, sink: &mut impl EventSink<Event, Box<Connection>>) {
+        let failed = std::mem::take(&mut self.calls.state_mut().failed);
+        self.metrics().shed.add(if self.stopping { 0 } else { failed });
+        if self.calls.state().sockets.is_empty() {
+            return;
         }
-        if !completion.more && !self.stopping {
-            let failed = self.accepted.is_empty();
-            self.accepting = Accepting::At(if failed { self.now + ACCEPT_PAUSE } else { self.now });
-        }
-    }
-
-    fn open_accepted(&mut self, sink: &mut impl EventSink<Event, Box<Connection>>) {
-        let mut accepted = std::mem::take(&mut self.accepted);
-        for socket in accepted.drain(..) {
+        let mut sockets = std::mem::take(&mut self.calls.state_mut().sockets);
+        for socket in sockets.drain(..) {
             self.open_connection(socket, sink);
         }
-        self.accepted = accepted;
+        self.calls.state_mut().sockets = sockets;
     }
 
     fn open_connection(
@@ -175,7 +157,7 @@ impl<'s> Worker<'s> {
         let color =
             Color::at_home(CoreId(self.core as u16), self.sequence, self.shared.config.cores.len());
         let receive = Call::recv_multishot(socket.as_raw_fd());
-        let posted = self.ring.submit(receive, Tag::Of(color, Stage::Receive).to_user());
+        let posted = self.calls.submit(receive, Tag::of(color, Stage::Receive).to_user());
         let Ok(ticket) = posted else {
             self.shared.metrics.open.fetch_sub(1, Ordering::Relaxed);
             return crate::sys::shed(socket, SHED);
@@ -192,7 +174,7 @@ impl<'s> Worker<'s> {
 
     /// How long the ring may wait: until the scheduler's next deadline or one of ours.
     fn limit(&mut self, wait: Wait) -> Option<Duration> {
-        let accept_at = match self.accepting {
+        let accept_at = match self.calls.state().accepting {
             Accepting::At(at) => Some(at),
             _ => None,
         };
@@ -225,33 +207,26 @@ impl Driver for Worker<'_> {
         wait: Wait,
     ) -> io::Result<usize> {
         self.now = sink.now();
+        self.calls.state_mut().now = self.now;
         self.arm_accept();
         let limit = self.limit(wait);
-        self.ring.wait(limit)?;
-        self.now = sink.now();
-        let mut accepts = Vec::new();
-        let reaped = self.ring.reap(&mut |completion| match Tag::of_user(completion.user) {
-            Tag::Of(color, stage) => {
-                let event = event::of_completion(stage, completion.result);
-                let cut_off = !completion.more && matches!(event, Event::Received(_));
-                let _ = sink.post(color, stage.id(), event);
-                if cut_off {
-                    let cause = io::ErrorKind::Interrupted.into();
-                    let _ = sink.post(color, stage.id(), Event::ReceiveEnded(Some(cause)));
-                }
+        let taken = self.calls.turn_with(limit, &mut |completion| {
+            let Tag { color, stage } = Tag::of_user(completion.user);
+            let event = event::of_completion(stage, completion.result);
+            let cut_off = !completion.more && matches!(event, Event::Received(_));
+            let _ = sink.post(color, stage.id(), event);
+            if cut_off {
+                let cause = io::ErrorKind::Interrupted.into();
+                let _ = sink.post(color, stage.id(), Event::ReceiveEnded(Some(cause)));
             }
-            Tag::Accept => accepts.push(completion),
-            Tag::Forget => {}
-        });
-        for completion in accepts {
-            self.accept_completed(completion);
-        }
-        self.open_accepted(sink);
-        Ok(reaped)
+        })?;
+        self.now = sink.now();
+        self.open_arrived(sink);
+        Ok(taken)
     }
 
     fn waker(&self) -> color_sched::Waker {
-        let waker = self.ring.waker();
+        let waker = self.calls.waker();
         color_sched::Waker::new(move || waker.wake())
     }
 }

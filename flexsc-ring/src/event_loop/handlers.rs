@@ -148,6 +148,12 @@ impl<S, B: Buffer, R: Ring<B>> Handlers<S, B, R> {
     }
 }
 
+/// Was this number given by a loop, for a callback or for none?
+#[inline]
+pub(super) fn is_ours(user: u64) -> bool {
+    user & OURS != 0
+}
+
 fn key(generation: u32, index: u32) -> u64 {
     OURS | u64::from(generation) << 32 | u64::from(index)
 }

@@ -320,6 +320,37 @@ fn completions_of_calls_posted_behind_the_loops_back_are_dropped_and_counted() {
 }
 
 #[test]
+fn numbered_calls_go_to_the_sink_of_the_turn_and_callbacks_run_after_them() {
+    each::<Vec<u64>>(|mut events| {
+        events.post(Call::nop(), |events, _| events.state_mut().push(9)).expect("room");
+        for number in [3, (1 << 63) - 1] {
+            events.submit(Call::nop(), number).expect("room");
+        }
+        let mut numbers = Vec::new();
+        let deadline = Instant::now() + SOON;
+        while events.in_flight() > 0 && Instant::now() < deadline {
+            events.turn_with(Some(A_MOMENT), &mut |done| numbers.push(done.user)).expect("turns");
+        }
+        numbers.sort_unstable();
+        assert_eq!((&numbers[..], &events.state()[..]), (&[3, (1 << 63) - 1][..], &[9][..]));
+        assert_eq!(events.stats().unheard, 0);
+    });
+}
+
+#[test]
+fn numbers_that_the_loop_gives_itself_are_refused() {
+    each::<u64>(|mut events| {
+        events.post(Call::nop(), |events, _| *events.state_mut() += 1).expect("room");
+        for number in [1 << 63, u64::MAX] {
+            let refused = events.submit(Call::nop(), number).expect_err("its own");
+            assert!(matches!(refused, PostError::Number(Call::Nop, n) if n == number));
+        }
+        events.run().expect("runs");
+        assert_eq!(*events.state(), 1);
+    });
+}
+
+#[test]
 fn a_callback_that_captures_nothing_is_posted_without_an_allocation() {
     fn again(events: &mut Events<u64>, _: Completion<Buf>) {
         *events.state_mut() += 1;
