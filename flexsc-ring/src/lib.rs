@@ -43,7 +43,7 @@ pub use engine::{AnyRing, Direct, Threads, Uring};
 pub use event_loop::{EventLoop, LoopStats, Refused};
 pub use fallback::{Reason, Stats};
 pub use options::{Engine, Options, Report, RingError};
-pub use probe::Probe;
+pub use probe::{Cause, Limit, Probe};
 pub use result::{Cancelled, Completion, Failure, FileStat, PostError, Ticket, Value};
 pub use ring::Ring;
 pub use waker::Waker;

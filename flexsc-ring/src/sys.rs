@@ -239,6 +239,32 @@ pub(crate) fn unregister_ring_fd(ring: RawFd, index: RawFd) {
     let _ = update_ring_fds(ring, UNREGISTER_RING_FDS, &mut update);
 }
 
+/// What a limit of the process bounds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Resource {
+    /// Bytes that stay in memory.
+    LockedMemory,
+    /// Descriptors.
+    OpenFiles,
+    /// Tasks of the user.
+    Tasks,
+}
+
+/// A limit as it is enforced, and as it may be raised to; `None` is no limit.
+pub(crate) fn limit(resource: Resource) -> (Option<u64>, Option<u64>) {
+    let number = match resource {
+        Resource::LockedMemory => libc::RLIMIT_MEMLOCK,
+        Resource::OpenFiles => libc::RLIMIT_NOFILE,
+        Resource::Tasks => libc::RLIMIT_NPROC,
+    };
+    let none = libc::RLIM_INFINITY;
+    let mut limit = libc::rlimit { rlim_cur: none, rlim_max: none };
+    // SAFETY: `limit` outlives the call. It fails only for a number that is unknown.
+    unsafe { libc::getrlimit(number, &mut limit) };
+    let bounded = |value: libc::rlim_t| (value != none).then_some(value);
+    (bounded(limit.rlim_cur), bounded(limit.rlim_max))
+}
+
 /// `uname -r`.
 pub(crate) fn kernel_release() -> String {
     std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()

@@ -42,15 +42,21 @@ fn set_up(entries: u32) -> Result<Made, RingError> {
     match best.build(entries) {
         Ok(ring) => return Ok(Made { ring, notes: Vec::new(), deferred: true }),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
-        Err(source) => return Err(RingError::Uring { step: "io_uring_setup", source }),
+        Err(source) => return Err(refused("io_uring_setup", source)),
     }
     let mut older = builder(entries);
     older.setup_coop_taskrun();
-    let ring = older
-        .build(entries)
-        .map_err(|source| RingError::Uring { step: "io_uring_setup (Linux 5.19 on)", source })?;
+    let ring =
+        older.build(entries).map_err(|source| refused("io_uring_setup (Linux 5.19 on)", source))?;
     let note = "no DEFER_TASKRUN (Linux 6.1 on): COOP_TASKRUN instead";
     Ok(Made { ring, notes: vec![note.to_owned()], deferred: false })
+}
+
+fn refused(step: &'static str, source: io::Error) -> RingError {
+    match source.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => RingError::Descriptor { step, source },
+        _ => RingError::Uring { step, source },
+    }
 }
 
 /// Runs `n` linked NOPs and counts them back.
