@@ -16,6 +16,8 @@ mod drops;
 #[cfg(not(loom))]
 mod event_loop;
 #[cfg(not(loom))]
+mod faults;
+#[cfg(not(loom))]
 mod files;
 #[cfg(not(loom))]
 mod limits;

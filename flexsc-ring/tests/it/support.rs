@@ -203,6 +203,26 @@ pub(crate) fn threads() -> usize {
     tasks.flatten().filter_map(|task| name(task).ok()).filter(|n| !n.starts_with("iou-")).count()
 }
 
+/// Mappings of this process.
+pub(crate) fn maps() -> usize {
+    std::fs::read_to_string("/proc/self/maps").expect("it is there").lines().count()
+}
+
+/// Memory of this process that is resident, in KiB.
+pub(crate) fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("it is there");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is listed");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// The seed of a test with random faults, which it prints; `FLEXSC_RING_SEED` repeats one.
+pub(crate) fn seed() -> u64 {
+    let given = std::env::var("FLEXSC_RING_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| 1 + u64::from(std::process::id()));
+    println!("seed {seed} (FLEXSC_RING_SEED repeats it)");
+    seed
+}
+
 /// Random numbers that a seed fixes (xorshift64*).
 pub(crate) struct Random(pub(crate) u64);
 
