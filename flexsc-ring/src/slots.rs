@@ -59,6 +59,8 @@ pub(crate) struct Slot<B> {
     pub(crate) linked: Cell<bool>,
     /// Buffer of the pool that it was given, or entry that it is posted in.
     pub(crate) held: Cell<u16>,
+    /// Engine's mark: how often the number of its descriptor had been closed when it was posted.
+    pub(crate) closings: Cell<u32>,
 }
 
 impl<B> Slot<B> {
@@ -77,6 +79,7 @@ impl<B> Slot<B> {
             mark: Cell::new(false),
             linked: Cell::new(false),
             held: Cell::new(0),
+            closings: Cell::new(0),
         }
     }
 

@@ -8,6 +8,7 @@
 mod kinds;
 
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -180,6 +181,17 @@ impl World {
         true
     }
 
+    /// Lets calls that do not wait for a buffer or for a thread get to where they wait for their
+    /// descriptor.
+    fn quieten(&mut self) {
+        self.hoarding = false;
+        self.held.clear();
+        let deadline = Instant::now() + Duration::from_millis(5);
+        while Instant::now() < deadline {
+            self.turn(Duration::from_micros(500));
+        }
+    }
+
     fn dawdle(&mut self) {
         for _ in 0..self.random.below(3) {
             let until = Duration::from_micros(self.random.below(200));
@@ -234,6 +246,7 @@ fn census() -> (usize, usize, usize) {
 fn faults_leave_nothing(engine: Engine) {
     let seed = crate::support::seed();
     prepare_process();
+    fill_stack_cache();
     let mut before = None;
     for n in 0..WORLDS {
         println!("world {n}");
@@ -264,6 +277,20 @@ fn settle_down(before: Option<((usize, usize, usize), u64)>) {
     assert!(back(census()), "(descriptors, threads, mappings): {:?} of {counts:?}", census());
     let grown = resident_kib().saturating_sub(resident);
     assert!(grown < 6 << 10, "{grown} KiB more are resident");
+}
+
+/// Fills the C library's cache of stacks, so that threads that come and go leave the mappings as
+/// they are.
+fn fill_stack_cache() {
+    const THREADS: usize = 40;
+    let together = Arc::new(Barrier::new(THREADS));
+    let start = |_| {
+        let together = Arc::clone(&together);
+        let thread = std::thread::Builder::new().stack_size(64 << 10);
+        thread.spawn(move || together.wait()).expect("it starts")
+    };
+    let threads: Vec<_> = (0..THREADS).map(start).collect();
+    threads.into_iter().for_each(|thread| drop(thread.join()));
 }
 
 /// Bounds the size of files, and lets a signal interrupt the poster again and again.

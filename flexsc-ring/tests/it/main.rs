@@ -12,6 +12,8 @@ mod cancel;
 #[cfg(not(loom))]
 mod conformance;
 #[cfg(not(loom))]
+mod closes;
+#[cfg(not(loom))]
 mod drops;
 #[cfg(not(loom))]
 mod event_loop;

@@ -13,6 +13,9 @@ use crate::sys;
 impl<B: Buffer, X: Exec> Polled<B, X> {
     /// Tries a call.
     pub(super) fn attempt(&mut self, index: u32) {
+        if self.is_stale(index) {
+            return self.end(index, CANCELED);
+        }
         let slot = self.slots.at(index);
         if matches!(slot.op(), Op::Recv { .. }) {
             let Some(id) = self.pool.take() else {

@@ -111,6 +111,9 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     /// Sends a new call on its way.
     fn begin(&mut self, index: u32) {
         let slot = self.slots.at(index);
+        if let Some((fd, _)) = slot.op().waits_on() {
+            slot.closings.set(self.watch.closings(fd));
+        }
         match slot.op() {
             Op::Accept { listener, multishot } => {
                 let multishot = *multishot;
@@ -144,8 +147,19 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         }
     }
 
+    /// The call's descriptor has been closed through this ring since the call was posted: its
+    /// number stands for nothing now, or for another file.
+    pub(super) fn is_stale(&self, index: u32) -> bool {
+        let slot = self.slots.at(index);
+        let now = slot.op().waits_on().map(|(fd, _)| self.watch.closings(fd));
+        now.is_some_and(|now| now != slot.closings.get())
+    }
+
     /// Parks a call until its descriptor is ready.
     pub(super) fn park(&mut self, index: u32) {
+        if self.is_stale(index) {
+            return self.end(index, CANCELED);
+        }
         let slot = self.slots.at(index);
         let Some((fd, direction)) = slot.op().waits_on() else { return };
         if slot.linked.get() {

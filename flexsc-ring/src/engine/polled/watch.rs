@@ -33,6 +33,8 @@ struct Record {
     stream: bool,
     /// A hang-up was seen: read on until it is reported.
     hung_up: bool,
+    /// How often the number has been closed, or given out anew.
+    closings: u32,
     waiting: [Vec<u32>; 3],
 }
 
@@ -52,6 +54,22 @@ impl Watch {
         let edge = (libc::EPOLLIN | libc::EPOLLET) as u32;
         sys::epoll_ctl(&epoll, libc::EPOLL_CTL_ADD, waker.event(), edge, WAKER)?;
         Ok(Watch { epoll, records: Vec::new(), events: Vec::with_capacity(EVENTS) })
+    }
+
+    /// How often `fd` has been closed or given out anew, as far as this ring knows.
+    #[inline]
+    pub(super) fn closings(&self, fd: RawFd) -> u32 {
+        let record = usize::try_from(fd).ok().and_then(|at| self.records.get(at));
+        record.map_or(0, |record| record.closings)
+    }
+
+    /// The record of a number, made if there is none; `None` for what is no descriptor.
+    fn make_record(&mut self, fd: RawFd) -> Option<&mut Record> {
+        let at = usize::try_from(fd).ok()?;
+        if at >= self.records.len() {
+            self.records.resize_with((at + 1).next_power_of_two(), Record::default);
+        }
+        self.records.get_mut(at)
     }
 
     fn record(&mut self, fd: RawFd) -> Option<&mut Record> {
@@ -74,12 +92,9 @@ impl Watch {
         direction: Direction,
         orphans: &mut Vec<u32>,
     ) -> io::Result<()> {
-        let Ok(at) = usize::try_from(fd) else {
+        let (Some(_), at) = (self.make_record(fd), fd as usize) else {
             return Err(io::Error::from_raw_os_error(libc::EBADF));
         };
-        if at >= self.records.len() {
-            self.records.resize_with((at + 1).next_power_of_two(), Record::default);
-        }
         let record = &mut self.records[at];
         let known = record.mask != 0;
         let wanted = record.mask | Self::bits(direction) | ALWAYS;
@@ -156,8 +171,9 @@ impl Watch {
     /// The descriptor is new, or is about to be closed: what was known of its number is void.
     /// Calls that waited are put into `orphans`.
     pub(super) fn forget(&mut self, fd: RawFd, orphans: &mut Vec<u32>) {
-        if let Some(record) = self.record(fd) {
+        if let Some(record) = self.make_record(fd) {
             record.mask = 0;
+            record.closings = record.closings.wrapping_add(1);
             record.waiting.iter_mut().for_each(|list| orphans.append(list));
         }
     }
