@@ -1,4 +1,7 @@
-//! Ten thousand calls at random, cancelled at random: at the end everything is back.
+//! Calls at random, cancelled at random, on rings dropped at random: at the end everything is back.
+//!
+//! Twenty thousand calls an engine here; a million of them in the soak:
+//! `cargo test --release -p flexsc-ring --test it -- --ignored soak`.
 
 use std::fs::File;
 use std::io::Write;
@@ -8,10 +11,16 @@ use std::time::{Duration, Instant};
 
 use flexsc_ring::{AnyRing, Call, Engine, Failure, Options, Ring, RingError, Ticket, Value};
 
-use crate::support::{Buf, Random, SOON, alone, connect, listener, open_files, threads};
+use crate::support::{
+    Buf, Random, SOON, alone, connect, listener, maps, open_files, resident_kib, seed, threads,
+};
 
-const CALLS: u64 = 10_000;
+/// Calls of one engine in the ordinary run, and in the soak.
+const CALLS: u64 = 20_000;
+const SOAK: u64 = 334_000;
 const MOST_IN_FLIGHT: usize = 300;
+/// A ring serves this many calls at most.
+const MOST_OF_A_RING: u64 = 4_000;
 
 struct Storm {
     random: Random,
@@ -82,18 +91,25 @@ fn check(result: Result<Value<Buf>, Failure<Buf>>, more: bool) -> bool {
     !more
 }
 
-fn storm(ring: &mut AnyRing<Buf>, seed: u64) {
-    let mut storm = Storm {
-        random: Random(seed),
-        listener: listener(),
-        pairs: (0..8).map(|_| pair()).collect(),
-        file: tempfile::tempfile().expect("a file"),
-        clients: Vec::new(),
-    };
-    storm.file.write_all(&[2; 8_192]).expect("written");
+impl Storm {
+    fn new(seed: u64) -> Self {
+        let mut storm = Storm {
+            random: Random(seed),
+            listener: listener(),
+            pairs: (0..8).map(|_| pair()).collect(),
+            file: tempfile::tempfile().expect("a file"),
+            clients: Vec::new(),
+        };
+        storm.file.write_all(&[2; 8_192]).expect("written");
+        storm
+    }
+}
+
+/// Posts `calls` calls, then drops the ring as it is, or counts all of them back.
+fn storm(mut ring: AnyRing<Buf>, storm: &mut Storm, calls: u64) {
     let mut tickets: Vec<Option<Ticket>> = Vec::new();
     let mut held = Vec::new();
-    while (tickets.len() as u64) < CALLS {
+    while (tickets.len() as u64) < calls {
         for _ in 0..storm.random.below(20) {
             let user = tickets.len() as u64;
             let call = storm.call();
@@ -126,8 +142,13 @@ fn storm(ring: &mut AnyRing<Buf>, seed: u64) {
             held.clear();
         }
     }
-    drop(held);
-    calm(ring, tickets);
+    if storm.random.below(2) == 0 {
+        drop(ring);
+        drop(held);
+    } else {
+        drop(held);
+        calm(&mut ring, tickets);
+    }
 }
 
 /// Cancels what is left, and counts everything back.
@@ -150,36 +171,71 @@ fn calm(ring: &mut AnyRing<Buf>, mut tickets: Vec<Option<Ticket>>) {
     assert_eq!((stats.submitted, stats.completed), (tickets.len() as u64, tickets.len() as u64));
 }
 
-fn leaves_nothing(engine: Engine) {
-    let seed = std::env::var("FLEXSC_RING_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or_else(|| 1 + std::process::id() as u64);
-    println!("seed {seed} (FLEXSC_RING_SEED repeats it)");
-    let before = (open_files(), threads());
+fn census() -> (usize, usize) {
+    (open_files(), threads())
+}
+
+fn leaves_nothing(engine: Engine, calls: u64) {
+    let mut random = Random(seed());
     let options =
         Options { pool_buffers: 24, pool_buffer_bytes: 512, ..Options::with_engine(engine) };
-    match AnyRing::new(&options) {
-        Ok(mut ring) => storm(&mut ring, seed),
-        Err(error @ RingError::Uring { .. }) => return eprintln!("skipped: {error}"),
-        Err(error) => panic!("{error}"),
+    let (before, mut memory) = (census(), None);
+    let mut posted = 0;
+    while posted < calls {
+        let ring = match AnyRing::new(&options) {
+            Ok(ring) => ring,
+            Err(error @ RingError::Uring { .. }) => return eprintln!("skipped: {error}"),
+            Err(error) => panic!("{error}"),
+        };
+        let some = (1 + random.below(MOST_OF_A_RING)).min(calls - posted);
+        storm(ring, &mut Storm::new(1 + random.below(u64::MAX)), some);
+        posted += some;
+        // The first half fills the caches of the C library and of the kernel.
+        if posted >= calls / 2 {
+            memory.get_or_insert_with(|| (maps(), resident_kib()));
+        }
     }
     let deadline = Instant::now() + Duration::from_secs(3);
-    while (open_files(), threads()) != before && Instant::now() < deadline {
+    while census() != before && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert_eq!((open_files(), threads()), before, "descriptors and threads");
+    assert_eq!(census(), before, "descriptors and threads");
+    let (maps_then, resident) = memory.expect("half of the calls are posted at some time");
+    // A stack that the C library keeps is two mappings.
+    assert!(maps() <= maps_then + 2 * options.threads, "mappings: {} of {maps_then}", maps());
+    let grown = resident_kib().saturating_sub(resident);
+    assert!(grown < 8 << 10, "{grown} KiB more are resident");
 }
 
 #[test]
 fn a_storm_on_direct_leaves_nothing() {
-    alone("storm::a_storm_on_direct_leaves_nothing", || leaves_nothing(Engine::Direct));
+    alone("storm::a_storm_on_direct_leaves_nothing", || leaves_nothing(Engine::Direct, CALLS));
 }
 
 #[test]
 fn a_storm_on_threads_leaves_nothing() {
-    alone("storm::a_storm_on_threads_leaves_nothing", || leaves_nothing(Engine::Threads));
+    alone("storm::a_storm_on_threads_leaves_nothing", || leaves_nothing(Engine::Threads, CALLS));
 }
 
 #[test]
 fn a_storm_on_uring_leaves_nothing() {
-    alone("storm::a_storm_on_uring_leaves_nothing", || leaves_nothing(Engine::Uring));
+    alone("storm::a_storm_on_uring_leaves_nothing", || leaves_nothing(Engine::Uring, CALLS));
+}
+
+#[test]
+#[ignore = "a soak"]
+fn a_soak_on_direct_leaves_nothing() {
+    alone("storm::a_soak_on_direct_leaves_nothing", || leaves_nothing(Engine::Direct, SOAK));
+}
+
+#[test]
+#[ignore = "a soak"]
+fn a_soak_on_threads_leaves_nothing() {
+    alone("storm::a_soak_on_threads_leaves_nothing", || leaves_nothing(Engine::Threads, SOAK));
+}
+
+#[test]
+#[ignore = "a soak"]
+fn a_soak_on_uring_leaves_nothing() {
+    alone("storm::a_soak_on_uring_leaves_nothing", || leaves_nothing(Engine::Uring, SOAK));
 }

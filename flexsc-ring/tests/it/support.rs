@@ -182,7 +182,7 @@ pub(crate) fn alone(name: &str, test: impl FnOnce()) {
     }
     let me = std::env::current_exe().expect("this program has a path");
     let output = std::process::Command::new(me)
-        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .args([name, "--exact", "--include-ignored", "--nocapture", "--test-threads=1"])
         .env(MARK, name)
         .output()
         .expect("it starts");
