@@ -1,10 +1,15 @@
 //! A system call as data: what is posted.
 
-use std::ffi::{CStr, CString};
-use std::fmt;
+use std::ffi::CString;
 use std::net::Shutdown;
 use std::ops::Range;
 use std::os::fd::{OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::mapping::{Advice, Mapping};
+use crate::socket_option::SocketOption;
 
 /// What a caller may lend to the kernel: any owned bytes. Implemented for every type that fits.
 pub trait Buffer: AsRef<[u8]> + AsMut<[u8]> + Send + 'static {}
@@ -137,6 +142,207 @@ pub enum Call<B> {
         /// The bytes' owner.
         buf: B,
     },
+    /// Receives into `buf[start..end]`, for a caller that has no use for the ring's pool; may receive
+    /// less. Zero bytes: end of stream.
+    RecvInto {
+        /// A connected socket.
+        fd: RawFd,
+        /// The bytes' owner.
+        buf: B,
+        /// First byte to fill.
+        start: usize,
+        /// One past the last byte to fill.
+        end: usize,
+    },
+    /// Sends all buffers, one behind the other, as one message (`sendmsg`); may send less.
+    SendVectored {
+        /// A connected socket.
+        fd: RawFd,
+        /// At most 1024 buffers.
+        bufs: Vec<B>,
+        /// More follows at once (`MSG_MORE`): wait for it before a short packet is sent.
+        more: bool,
+        /// Fail with `WouldBlock` instead of waiting for room (`MSG_DONTWAIT`).
+        nowait: bool,
+    },
+    /// Reads into all buffers, one after the other (`preadv2`); may read less.
+    ReadVectored {
+        /// A readable file.
+        fd: RawFd,
+        /// At most 1024 buffers.
+        bufs: Vec<B>,
+        /// Position in the file in bytes, or [`CURRENT`].
+        offset: u64,
+        /// Fail with `WouldBlock` instead of waiting for bytes that are not in memory
+        /// (`RWF_NOWAIT`); `EOPNOTSUPP` from a file that cannot tell.
+        nowait: bool,
+    },
+    /// Writes all buffers, one behind the other (`pwritev2`); may write less.
+    WriteVectored {
+        /// A writable file.
+        fd: RawFd,
+        /// At most 1024 buffers.
+        bufs: Vec<B>,
+        /// Position in the file in bytes, or [`CURRENT`].
+        offset: u64,
+        /// Fail with `WouldBlock` instead of waiting (`RWF_NOWAIT`).
+        nowait: bool,
+    },
+    /// Connects a socket. One in blocking mode is made non-blocking by engines other than `Uring`;
+    /// the call completes when the connection stands, or with the reason why it does not.
+    Connect {
+        /// A socket that is not connected.
+        fd: RawFd,
+        /// The peer.
+        to: Address,
+    },
+    /// Moves bytes between two descriptors inside the kernel, one of which is a pipe (`splice`); may
+    /// move less. A blocking socket is made non-blocking, so that a slow peer holds no thread.
+    Splice {
+        /// Where the bytes come from.
+        from: RawFd,
+        /// Position in `from`, or [`CURRENT`]; a pipe or socket has no other.
+        from_offset: u64,
+        /// Where the bytes go.
+        to: RawFd,
+        /// Position in `to`, or [`CURRENT`]; a pipe or socket has no other.
+        to_offset: u64,
+        /// How many bytes to move at most.
+        len: usize,
+    },
+    /// Waits until something that an epoll watches is ready (FlexSC §7): 10⁶ mostly dormant
+    /// connections are one call.
+    EpollWait {
+        /// An epoll descriptor.
+        epoll: RawFd,
+        /// Events to take at most, up to 4096.
+        most: usize,
+    },
+    /// Changes what an epoll watches.
+    EpollCtl {
+        /// An epoll descriptor.
+        epoll: RawFd,
+        /// Whose readiness.
+        fd: RawFd,
+        /// What is changed.
+        change: EpollChange,
+    },
+    /// Completes when the time has passed, never before. Cancelling costs no scan.
+    Timeout {
+        /// From the posting on.
+        after: Duration,
+    },
+    /// Waits until a file's bytes are on its disk. It blocks the poster on `Direct`, and holds a
+    /// syscall thread on `Threads`.
+    Fsync {
+        /// A file.
+        fd: RawFd,
+        /// Not its times (`fdatasync`).
+        data_only: bool,
+    },
+    /// Renames a file (`renameat2`).
+    Rename {
+        /// Directory that `from` is relative to, or [`CWD`].
+        from_dir: RawFd,
+        /// What it is called.
+        from: CString,
+        /// Directory that `to` is relative to, or [`CWD`].
+        to_dir: RawFd,
+        /// What it shall be called.
+        to: CString,
+        /// `RENAME_*` flags.
+        flags: u32,
+    },
+    /// Takes a name away (`unlinkat`).
+    Unlink {
+        /// Directory that `path` is relative to, or [`CWD`].
+        dir: RawFd,
+        /// The name.
+        path: CString,
+        /// Of an empty directory, else of anything but one.
+        directory: bool,
+    },
+    /// Makes a directory (`mkdirat`).
+    Mkdir {
+        /// Directory that `path` is relative to, or [`CWD`].
+        dir: RawFd,
+        /// Its name.
+        path: CString,
+        /// Its permissions, before the process's mask.
+        mode: u32,
+    },
+    /// Cuts a file off, or lets it grow by zeros.
+    Ftruncate {
+        /// A writable file.
+        fd: RawFd,
+        /// Its new length in bytes.
+        len: u64,
+    },
+    /// Takes, or gives back, a file's room on its disk.
+    Fallocate {
+        /// A writable file.
+        fd: RawFd,
+        /// `FALLOC_FL_*` flags; 0 takes room, and lets the file grow.
+        mode: i32,
+        /// First byte.
+        offset: u64,
+        /// How many bytes.
+        len: u64,
+    },
+    /// Takes, or gives up, the lock of an opened file. Waiting for it cannot be polled for: it blocks
+    /// the poster on `Direct`, and holds a syscall thread on other engines.
+    Flock {
+        /// An open file.
+        fd: RawFd,
+        /// Which lock.
+        lock: Lock,
+        /// Fail with `WouldBlock` instead of waiting (`LOCK_NB`).
+        nowait: bool,
+    },
+    /// Copies between two files inside the kernel, or lets them share what they hold; may copy less.
+    CopyFileRange {
+        /// A file.
+        from: RawFd,
+        /// Position in `from`, or [`CURRENT`].
+        from_offset: u64,
+        /// A writable file.
+        to: RawFd,
+        /// Position in `to`, or [`CURRENT`].
+        to_offset: u64,
+        /// How many bytes to copy at most.
+        len: usize,
+    },
+    /// Maps memory, or a file's pages.
+    Mmap {
+        /// The file; `None`: memory of the process's own, zero and writable.
+        file: Option<RawFd>,
+        /// First byte of the file, a multiple of the page size.
+        offset: u64,
+        /// How many bytes.
+        len: usize,
+        /// A file's pages can be written to, which changes the file.
+        writable: bool,
+        /// Bring all pages in before it completes (`MAP_POPULATE`).
+        populate: bool,
+    },
+    /// Says how pages will be used.
+    Madvise {
+        /// Whose pages.
+        mapping: Arc<Mapping>,
+        /// First byte, a multiple of the page size.
+        start: usize,
+        /// One past the last byte.
+        end: usize,
+        /// What is said.
+        advice: Advice,
+    },
+    /// Sets an option of a socket.
+    SetSockOpt {
+        /// A socket.
+        fd: RawFd,
+        /// Which, and to what.
+        option: SocketOption,
+    },
     /// Any other system call; made by [`Call::raw`].
     Raw(RawCall),
 }
@@ -157,6 +363,38 @@ pub enum Call<B> {
 pub struct RawCall {
     pub(crate) number: u16,
     pub(crate) args: [u64; 6],
+}
+
+/// What a [`Call::EpollCtl`] changes. `data` comes back with each event; `events` are `EPOLL*` bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EpollChange {
+    /// Watch a descriptor.
+    Add {
+        /// What to watch for.
+        events: u32,
+        /// Told with each event.
+        data: u64,
+    },
+    /// Watch it for something else, or again after `EPOLLONESHOT`.
+    Modify {
+        /// What to watch for.
+        events: u32,
+        /// Told with each event.
+        data: u64,
+    },
+    /// Watch it no more.
+    Delete,
+}
+
+/// Which lock a [`Call::Flock`] takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// Others may share it.
+    Shared,
+    /// Nobody else has it.
+    Exclusive,
+    /// None: gives it up.
+    Unlock,
 }
 
 /// What a [`Call::Poll`] waits for.
@@ -273,58 +511,5 @@ impl<B> Call<B> {
     /// the ring is dropped before.
     pub unsafe fn raw(number: u16, args: [u64; 6]) -> Self {
         Call::Raw(RawCall { number, args })
-    }
-
-    /// The buffer that was lent, if the call has one.
-    pub fn into_buf(self) -> Option<B> {
-        match self {
-            Call::Send { buf, .. }
-            | Call::Read { buf, .. }
-            | Call::Write { buf, .. }
-            | Call::Getdents64 { buf, .. } => Some(buf),
-            _ => None,
-        }
-    }
-
-    /// It may complete more than once.
-    pub fn is_multishot(&self) -> bool {
-        matches!(self, Call::Accept { multishot: true, .. } | Call::Recv { multishot: true, .. })
-    }
-
-    /// The call's name as the kernel's manual has it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Call::Nop => "nop",
-            Call::Accept { .. } => "accept4",
-            Call::Recv { .. } => "recv",
-            Call::Send { .. } => "send",
-            Call::Read { .. } => "read",
-            Call::Write { .. } => "write",
-            Call::OpenAt2 { .. } => "openat2",
-            Call::Statx { .. } => "statx",
-            Call::Close(_) => "close",
-            Call::Poll { .. } => "poll",
-            Call::Sendfile { .. } => "sendfile",
-            Call::Shutdown { .. } => "shutdown",
-            Call::Getdents64 { .. } => "getdents64",
-            Call::Raw(_) => "raw",
-        }
-    }
-
-    fn path(&self) -> Option<&CStr> {
-        match self {
-            Call::OpenAt2 { path, .. } | Call::Statx { path, .. } => Some(path),
-            _ => None,
-        }
-    }
-}
-
-impl<B> fmt::Debug for Call<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = f.debug_tuple(self.name());
-        if let Some(path) = self.path() {
-            out.field(&path);
-        }
-        out.finish_non_exhaustive()
     }
 }

@@ -27,6 +27,8 @@ const GENERATION: u32 = 0x100;
 
 /// The result is a new descriptor, which must be closed if nobody takes it.
 const MAKES_FD: u16 = 1;
+/// The result is a new mapping, which must be unmapped if nobody takes it.
+const MAKES_MAPPING: u16 = 2;
 
 /// A syscall entry.
 #[repr(C, align(64))]
@@ -64,6 +66,8 @@ pub(crate) enum Ended {
     Abandoned,
     /// The poster has gone, and the result is a descriptor to close.
     Orphan,
+    /// The poster has gone, and the result is a mapping to take back.
+    OrphanMapping,
 }
 
 impl Entry {
@@ -86,7 +90,8 @@ impl Entry {
         unsafe {
             self.args.set(trap.args);
             self.number.set(trap.number);
-            self.flags.set(if trap.makes_fd { MAKES_FD } else { 0 });
+            let fd = if trap.makes_fd { MAKES_FD } else { 0 };
+            self.flags.set(fd | if trap.makes_mapping { MAKES_MAPPING } else { 0 });
         }
         self.status.store(status & !STATE | POSTED, Ordering::Release);
     }
@@ -114,6 +119,7 @@ impl Entry {
         let before = self.status.swap(status & !STATE | DONE, Ordering::AcqRel);
         match before & STATE {
             ABANDONED if flags & MAKES_FD != 0 && ret >= 0 => Ended::Orphan,
+            ABANDONED if flags & MAKES_MAPPING != 0 && ret >= 0 => Ended::OrphanMapping,
             ABANDONED => Ended::Abandoned,
             _ => Ended::Wanted,
         }

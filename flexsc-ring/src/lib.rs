@@ -2,21 +2,25 @@
 //!
 //! | module | the question it answers |
 //! |---|---|
-//! | `call`, `result` | what can be posted, and what comes back? |
+//! | `call`, `calls`, `result` | what can be posted, and what comes back? |
+//! | `address`, `socket_option`, `mapping` | what do connect, setsockopt, mmap speak of? |
 //! | `ring` | how is it posted, reaped, awaited, cancelled? |
 //! | `event_loop` | which callback runs when a call has completed? |
 //! | `options` | who makes the calls, and why not another? |
 //! | `engine` | io_uring, syscall threads, or the trap |
-//! | `slots`, `op` | where does a call live until its last completion? |
+//! | `slots`, `op`, `work`, `lent` | where does a call live until its last completion? |
+//! | `timers` | which calls wait for a time? |
 //! | `buffer`, `returns` | where do received bytes live, and how do they come home? |
 //! | `entry`, `page`, `idle`, `syscall_threads` | how do threads share calls with the poster? |
 //! | `epoch`, `waker` | how is a wait ended from elsewhere? |
 //! | `probe` | what does this kernel allow? |
 //! | `fallback` | what went another way, and how often? |
 
+mod address;
 mod atomics;
 mod buffer;
 mod call;
+mod calls;
 mod completions;
 mod engine;
 mod entry;
@@ -24,6 +28,8 @@ mod epoch;
 mod event_loop;
 mod fallback;
 mod idle;
+mod lent;
+mod mapping;
 mod op;
 mod options;
 mod page;
@@ -32,18 +38,24 @@ mod result;
 mod returns;
 mod ring;
 mod slots;
+mod socket_option;
 mod sys;
 mod syscall_threads;
+mod timers;
 mod trap;
 mod waker;
+mod work;
 
+pub use address::Address;
 pub use buffer::RecvBuf;
-pub use call::{Buffer, CURRENT, CWD, Call, Interest, RawCall, Readiness};
+pub use call::{Buffer, CURRENT, CWD, Call, EpollChange, Interest, Lock, RawCall, Readiness};
 pub use engine::{AnyRing, Direct, Threads, Uring};
 pub use event_loop::{EventLoop, LoopStats, Refused};
 pub use fallback::{Reason, Stats};
+pub use mapping::{Advice, Mapping};
 pub use options::{Engine, Options, Report, RingError};
 pub use probe::{Cause, Limit, Probe};
 pub use result::{Cancelled, Completion, Failure, FileStat, PostError, Ticket, Value};
 pub use ring::Ring;
+pub use socket_option::SocketOption;
 pub use waker::Waker;

@@ -6,31 +6,44 @@ use std::os::fd::OwnedFd;
 
 use crate::buffer::RecvBuf;
 use crate::call::{Call, Readiness};
+use crate::mapping::Mapping;
 
 /// What a call that succeeded gives.
 #[non_exhaustive]
 pub enum Value<B> {
-    /// Of [`Call::Nop`], [`Call::Close`], [`Call::Shutdown`].
+    /// Of [`Call::Nop`], [`Call::Close`], [`Call::Shutdown`], and every other call that has no more
+    /// to tell than that it was done.
     Done,
     /// Of [`Call::Accept`].
     Accepted(OwnedFd),
     /// Of [`Call::Recv`]; empty at the end of the stream.
     Received(RecvBuf),
-    /// Of [`Call::Send`], [`Call::Read`], [`Call::Write`], [`Call::Getdents64`].
+    /// Of [`Call::Send`], [`Call::Read`], [`Call::Write`], [`Call::RecvInto`], [`Call::Getdents64`].
     Moved {
         /// Bytes moved.
         n: usize,
         /// The buffer that was lent.
         buf: B,
     },
+    /// Of [`Call::SendVectored`], [`Call::ReadVectored`], [`Call::WriteVectored`].
+    MovedAll {
+        /// Bytes moved, of all buffers together.
+        n: usize,
+        /// The buffers that were lent, in their order.
+        bufs: Vec<B>,
+    },
     /// Of [`Call::OpenAt2`].
     Opened(OwnedFd),
     /// Of [`Call::Statx`].
     Stat(FileStat),
-    /// Of [`Call::Sendfile`]: bytes sent.
+    /// Of [`Call::Sendfile`], [`Call::Splice`], [`Call::CopyFileRange`]: bytes sent.
     Sent(usize),
     /// Of [`Call::Poll`].
     Ready(Readiness),
+    /// Of [`Call::EpollWait`]: the `data` and the `EPOLL*` bits of each event.
+    Events(Vec<(u64, u32)>),
+    /// Of [`Call::Mmap`].
+    Mapped(Mapping),
     /// Of [`Call::raw`]: what the system call returned.
     Raw(i64),
 }
@@ -42,10 +55,15 @@ impl<B> fmt::Debug for Value<B> {
             Value::Accepted(fd) => f.debug_tuple("Accepted").field(fd).finish(),
             Value::Received(buf) => f.debug_tuple("Received").field(&buf.len()).finish(),
             Value::Moved { n, .. } => f.debug_tuple("Moved").field(n).finish(),
+            Value::MovedAll { n, bufs } => {
+                f.debug_tuple("MovedAll").field(n).field(&bufs.len()).finish()
+            }
             Value::Opened(fd) => f.debug_tuple("Opened").field(fd).finish(),
             Value::Stat(stat) => stat.fmt(f),
             Value::Sent(n) => f.debug_tuple("Sent").field(n).finish(),
             Value::Ready(ready) => ready.fmt(f),
+            Value::Events(events) => f.debug_tuple("Events").field(events).finish(),
+            Value::Mapped(mapping) => mapping.fmt(f),
             Value::Raw(ret) => f.debug_tuple("Raw").field(ret).finish(),
         }
     }
@@ -99,6 +117,8 @@ pub struct Failure<B> {
     pub error: io::Error,
     /// The buffer that was lent, unharmed.
     pub buf: Option<B>,
+    /// The buffers that were lent to a call that takes many, unharmed.
+    pub bufs: Vec<B>,
 }
 
 impl<B> fmt::Debug for Failure<B> {
@@ -120,6 +140,11 @@ impl<B> std::error::Error for Failure<B> {
 }
 
 impl<B> Failure<B> {
+    /// A failure of a call that was lent one buffer, or none; for rings implemented elsewhere too.
+    pub fn new(error: io::Error, buf: Option<B>) -> Self {
+        Failure { error, buf, bufs: Vec::new() }
+    }
+
     /// The call was cancelled before it had an effect.
     pub fn is_cancelled(&self) -> bool {
         self.error.raw_os_error() == Some(libc::ECANCELED)
@@ -164,7 +189,7 @@ pub enum PostError<B> {
         "{} calls in flight, no more fit; reap completions, or raise Options::in_flight", .1
     )]
     Full(Call<B>, usize),
-    /// `start..end` is not a range of the buffer.
+    /// `start..end` is not a range of the buffer, or of the mapping.
     #[error("range {start}..{end} lies outside of a buffer of {len} bytes; clamp it to the buffer")]
     Range {
         /// The call, given back.
@@ -173,7 +198,7 @@ pub enum PostError<B> {
         start: usize,
         /// As asked for.
         end: usize,
-        /// Length of the buffer in bytes.
+        /// Length of the buffer, or of the mapping, in bytes.
         len: usize,
     },
     /// A multishot call was posted with a callback that can run only once.
@@ -182,6 +207,29 @@ pub enum PostError<B> {
     /// A number from 2^63 on, which an event loop gives to its own calls.
     #[error("number {1} is one of the loop's own; use one below 2^63")]
     Number(Call<B>, u64),
+    /// More buffers than one call takes.
+    #[error("{count} buffers in one call; it takes {most}, so post several calls")]
+    Buffers {
+        /// The call, given back.
+        call: Call<B>,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// No Unix socket can have that name.
+    #[error(
+        "a Unix socket's name of {len} bytes cannot be: use 1 to {most} bytes without NUL, such as a \
+         path relative to a nearer directory"
+    )]
+    Address {
+        /// The call, given back.
+        call: Call<B>,
+        /// The name's length in bytes.
+        len: usize,
+        /// How many bytes it may have.
+        most: usize,
+    },
 }
 
 impl<B> PostError<B> {
@@ -191,7 +239,9 @@ impl<B> PostError<B> {
             PostError::Full(call, _)
             | PostError::Range { call, .. }
             | PostError::Many(call)
-            | PostError::Number(call, _) => call,
+            | PostError::Number(call, _)
+            | PostError::Buffers { call, .. }
+            | PostError::Address { call, .. } => call,
         }
     }
 }

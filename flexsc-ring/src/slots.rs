@@ -3,6 +3,7 @@
 use std::cell::{Cell, UnsafeCell};
 
 use crate::call::Buffer;
+use crate::lent::Lent;
 use crate::op::{Op, Parts};
 use crate::trap::Trap;
 
@@ -32,13 +33,13 @@ pub(crate) enum Stage {
 /// # Invariants
 ///
 /// 1. A slot never moves: chunks are boxed and never shrink.
-/// 2. From `insert` to `take`, `buf` is not touched: `ptr` and `len` were taken from its one
-///    mutable borrow, which logically lasts until then. So whoever runs the call may use them,
+/// 2. From `insert` to `take`, `buf` is not touched: `ptr` and `len`, or the operation's parts, were
+///    taken from its one mutable borrow, which logically lasts until then. So whoever runs the call may use them,
 ///    whatever the buffer's type does.
 /// 3. `op` is not borrowed mutably while the call is `Running`.
 pub(crate) struct Slot<B> {
     op: UnsafeCell<Op>,
-    buf: UnsafeCell<Option<B>>,
+    buf: UnsafeCell<Lent<B>>,
     ptr: Cell<*mut u8>,
     len: Cell<usize>,
     /// The number given at `submit`.
@@ -67,7 +68,7 @@ impl<B> Slot<B> {
     fn empty() -> Self {
         Slot {
             op: UnsafeCell::new(Op::Nop),
-            buf: UnsafeCell::new(None),
+            buf: UnsafeCell::new(Lent::Nothing),
             ptr: Cell::new(std::ptr::NonNull::dangling().as_ptr()),
             len: Cell::new(0),
             user: Cell::new(0),
@@ -197,8 +198,13 @@ impl<B: Buffer> Slots<B> {
         }
         // SAFETY: as above. From here on `buf` is left alone until `take` (2).
         let bytes = match unsafe { &mut *slot.buf.get() } {
-            Some(buf) => buf.as_mut().get_mut(start..end),
-            None => None,
+            Lent::One(buf) => buf.as_mut().get_mut(start..end),
+            Lent::Many(bufs) => {
+                // SAFETY: still free; the borrow ends in this line.
+                unsafe { &mut *slot.op.get() }.set_buffers(bufs);
+                None
+            }
+            Lent::Nothing => None,
         };
         let (ptr, len) = bytes.map_or((std::ptr::dangling_mut(), 0), |b| (b.as_mut_ptr(), b.len()));
         slot.set_range(ptr, len);
@@ -226,12 +232,12 @@ impl<B: Buffer> Slots<B> {
 
     /// Takes the call out of its slot, after its last result: nothing points into it any more.
     #[inline]
-    pub(crate) fn take(&mut self, index: u32) -> (Op, Option<B>) {
+    pub(crate) fn take(&mut self, index: u32) -> (Op, Lent<B>) {
         let slot = &self.chunks[(index >> CHUNK_BITS) as usize][(index & (CHUNK - 1)) as usize];
         // SAFETY: whoever ran the call has ended it; the borrow that `insert` began ends here.
         let parts = unsafe {
             let op = std::mem::replace(&mut *slot.op.get(), Op::Nop);
-            (op, (*slot.buf.get()).take())
+            (op, std::mem::replace(&mut *slot.buf.get(), Lent::Nothing))
         };
         slot.stage.set(Stage::Free);
         slot.generation.set(slot.generation.get().wrapping_add(1));

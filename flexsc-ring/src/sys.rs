@@ -270,6 +270,30 @@ pub(crate) fn kernel_release() -> String {
     std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
 }
 
+/// Unmaps what a call has mapped.
+///
+/// # Safety
+///
+/// The caller owns these `len` bytes, and nobody uses them any more.
+pub(crate) unsafe fn unmap(at: u64, len: u64) {
+    // SAFETY: passed on to the caller.
+    let _ =
+        unsafe { libc::munmap(std::ptr::with_exposed_provenance_mut(at as usize), len as usize) };
+}
+
+/// Whether `from` can be read and `to` be written to now. What cannot be polled is always ready.
+pub(crate) fn ready_now(from: RawFd, to: RawFd) -> (bool, bool) {
+    let mut both = [(from, libc::POLLIN), (to, libc::POLLOUT)].map(|(fd, events)| libc::pollfd {
+        fd,
+        events,
+        revents: 0,
+    });
+    // SAFETY: two entries, which outlive the call.
+    let polled = unsafe { libc::poll(both.as_mut_ptr(), 2, 0) };
+    let ready = |one: &libc::pollfd| polled < 0 || one.revents != 0;
+    (ready(&both[0]), ready(&both[1]))
+}
+
 /// Closes a descriptor whose call nobody waits for any more.
 pub(crate) fn close_raw(fd: i64) {
     drop(adopt(fd));

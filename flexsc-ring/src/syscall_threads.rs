@@ -325,6 +325,8 @@ fn run(shared: &Shared, page: &Page, i: usize) {
         }
         Ended::Abandoned => {}
         Ended::Orphan => sys::close_raw(ret),
+        // SAFETY: this call has just mapped it, for a poster that has gone.
+        Ended::OrphanMapping => unsafe { sys::unmap(ret as u64, args[1]) },
     }
 }
 

@@ -10,6 +10,8 @@ pub(crate) struct Trap {
     pub(crate) number: u16,
     /// The result is a new descriptor.
     pub(crate) makes_fd: bool,
+    /// The result is a new mapping, whose length is the second argument.
+    pub(crate) makes_mapping: bool,
     /// The arguments.
     pub(crate) args: [u64; 6],
 }

@@ -65,8 +65,8 @@ impl Cx<'_, '_, '_> {
         if let Err(error) = self.worker.calls.submit(call, tag) {
             debug_assert!(matches!(error, PostError::Full(..)), "a call names bytes that it has");
             let buf = error.into_call().into_buf();
-            let failure =
-                flexsc_ring::Failure { error: std::io::ErrorKind::OutOfMemory.into(), buf };
+            let error = std::io::ErrorKind::OutOfMemory.into();
+            let failure = flexsc_ring::Failure::new(error, buf);
             self.wake(stage, Event::Done(Err(failure)));
         }
     }

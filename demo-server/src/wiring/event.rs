@@ -31,7 +31,7 @@ impl Event {
         match self {
             Event::Done(Ok(Value::Moved { n, buf })) => (Some(buf), Ok(n)),
             Event::Done(Ok(Value::Sent(n))) => (None, Ok(n)),
-            Event::Done(Err(Failure { error, buf })) => (buf, Err(error)),
+            Event::Done(Err(Failure { error, buf, .. })) => (buf, Err(error)),
             _ => (None, Err(io::ErrorKind::InvalidData.into())),
         }
     }

@@ -40,6 +40,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     pub(super) fn outcome(&mut self, index: u32, ret: i64) {
         let slot = self.slots.at(index);
         slot.stage.set(Stage::Ready);
+        let ret = slot.op().verdict(ret);
         let received = match slot.op() {
             Op::Recv { .. } if ret > 0 => Some(self.pool.received(slot.held.get(), ret as usize)),
             Op::Recv { .. } => {
@@ -72,6 +73,10 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         if would_block(ret) && slot.op().waits_on().is_some() {
             if slot.cancelled.get() {
                 return self.end(index, CANCELED);
+            }
+            if let Some(until) = slot.op().pause() {
+                slot.stage.set(Stage::Parked);
+                return self.timers.add(until, index);
             }
             return self.park(index);
         }
@@ -118,6 +123,9 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     fn finish(&mut self, index: u32, ret: i64, received: Option<RecvBuf>) -> Completion<B> {
         let slot = self.slots.at(index);
         let user = slot.user.get();
+        if let Some(at) = slot.op().timer() {
+            self.timers.remove(at, index);
+        }
         if let (true, Some((fd, direction))) = (slot.linked.get(), slot.op().waits_on()) {
             self.watch.unlink(fd, direction, index);
             if direction == Direction::Out {

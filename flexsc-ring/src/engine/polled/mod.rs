@@ -24,6 +24,7 @@ use crate::result::{Cancelled, Completion, PostError, Ticket};
 use crate::slots::{Slots, Stage};
 use crate::sys;
 use crate::syscall_threads::Stopping;
+use crate::timers::Timers;
 use crate::waker::Waker;
 
 /// Waits in a row that may leave the epoll alone because there is something to reap anyway.
@@ -41,6 +42,7 @@ pub(super) struct Polled<B: Buffer, X> {
     slots: Slots<B>,
     ready: VecDeque<u64>,
     starved: VecDeque<u64>,
+    timers: Timers,
     done: Completions<B>,
     events: Vec<Event>,
     results: Vec<(u32, i64)>,
@@ -75,6 +77,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             slots: Slots::new(options.in_flight),
             ready: VecDeque::new(),
             starved: VecDeque::new(),
+            timers: Timers::default(),
             done: Completions::new(),
             events: Vec::new(),
             results: Vec::new(),
@@ -128,10 +131,14 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
                 self.forget(fd);
                 self.attempt(index);
             }
-            op => {
-                if let Op::Sendfile { out, .. } = op {
-                    sys::make_socket_nonblocking(*out);
+            Op::Timeout { .. } => {
+                slot.stage.set(Stage::Parked);
+                if let Some(at) = slot.op().start_timer() {
+                    self.timers.add(at, index);
                 }
+            }
+            op => {
+                op.make_nonblocking();
                 match op.waits_on() {
                     // Behind the others, so that bytes keep their order.
                     Some((fd, Direction::Out))
@@ -248,12 +255,27 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
 
     /// Takes in what has changed without a look at the epoll.
     fn turn(&mut self) {
+        self.ring_timers();
         self.collect();
         self.feed();
         for _ in 0..MOST_RETRIES {
             let Some(ticket) = self.ready.pop_front() else { break };
             if let Some(index) = self.slots.find(ticket) {
                 self.attempt(index);
+            }
+        }
+    }
+
+    /// Ends timeouts, and lines up calls whose pause is over.
+    fn ring_timers(&mut self) {
+        if self.timers.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        while let Some(index) = self.timers.due(now) {
+            match self.slots.at(index).op() {
+                Op::Timeout { .. } => self.end(index, 0),
+                _ => self.line_up(index),
             }
         }
     }
@@ -270,6 +292,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             None if crowded => Some(CROWDED),
             _ => until,
         };
+        let timeout = self.timers.bound(timeout);
         self.stats.enters += 1;
         let mut events = std::mem::take(&mut self.events);
         let result = self.watch.wait(timeout, &mut events);

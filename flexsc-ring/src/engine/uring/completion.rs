@@ -52,8 +52,14 @@ impl<B: Buffer> Uring<B> {
         match slot.op() {
             Op::Recv { .. } => self.on_recv(index, ret, more, chosen),
             Op::Accept { .. } => self.on_accept(index, ret, more),
-            _ if ret < 0 => self.on_failure(index, ret),
-            _ => Some(self.finish(index, ret, None)),
+            op => {
+                let ret = op.verdict(ret);
+                if ret < 0 {
+                    self.on_failure(index, ret)
+                } else {
+                    Some(self.finish(index, ret, None))
+                }
+            }
         }
     }
 
@@ -132,6 +138,11 @@ impl<B: Buffer> Uring<B> {
     /// by a poll, after which the call is made again.
     fn await_readiness(&mut self, index: u32) -> bool {
         let slot = self.slots.at(index);
+        if let Some(until) = slot.op().pause() {
+            slot.stage.set(Stage::Parked);
+            self.timers.add(until, index);
+            return true;
+        }
         let Some(poll) = readiness_of(slot.op()) else { return false };
         slot.mark.set(true);
         slot.linked.set(false);
@@ -156,6 +167,12 @@ impl<B: Buffer> Uring<B> {
     /// A syscall thread has made a call.
     pub(super) fn thread_returned(&mut self, index: u32, ret: i64) {
         self.slots.at(index).linked.set(false);
+        self.returned(index, ret);
+    }
+
+    /// A call has been made by trap.
+    pub(super) fn returned(&mut self, index: u32, ret: i64) {
+        let ret = self.slots.at(index).op().verdict(ret);
         let completion = match ret {
             0.. => Some(self.finish(index, ret, None)),
             _ => self.on_failure(index, ret),

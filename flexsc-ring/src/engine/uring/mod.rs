@@ -15,6 +15,7 @@ use io_uring::types::{CancelBuilder, Fd};
 use io_uring::{EnterFlags, IoUring, opcode, squeue};
 
 use self::offer::Offer;
+use self::setup::Opcodes;
 use self::sqe::{Route, route};
 use crate::buffer::PoolOwner;
 use crate::call::{Buffer, Call};
@@ -28,6 +29,7 @@ use crate::ring::Ring;
 use crate::slots::{Slots, Stage};
 use crate::sys;
 use crate::syscall_threads::{Stopping, SyscallThreads};
+use crate::timers::Timers;
 use crate::waker::Waker;
 
 /// `user_data` of entries whose completion says nothing. No ticket has these indices.
@@ -56,11 +58,13 @@ pub struct Uring<B: Buffer> {
     starved: VecDeque<u64>,
     /// Calls to be made by trap once what was posted before them is with the kernel.
     late: VecDeque<u64>,
+    timers: Timers,
     done: Completions<B>,
     threads: Option<SyscallThreads>,
     returned: Vec<(u32, i64)>,
     options: Options,
     multishot_accept: bool,
+    opcodes: Opcodes,
     waker: Waker,
     stats: Stats,
     report: Report,
@@ -111,11 +115,13 @@ impl<B: Buffer> Uring<B> {
             backlog: VecDeque::new(),
             starved: VecDeque::new(),
             late: VecDeque::new(),
+            timers: Timers::default(),
             done: Completions::new(),
             threads: None,
             returned: Vec::new(),
             options: options.clone(),
             multishot_accept,
+            opcodes: made.opcodes,
             waker,
             stats: Stats::default(),
             report: Report { asked: options.engine, engine: Engine::Uring, notes },
@@ -197,7 +203,7 @@ impl<B: Buffer> Uring<B> {
     fn launch(&mut self, index: u32) {
         let slot = self.slots.at(index);
         slot.mark.set(false);
-        match route(slot, offer::GROUP, self.multishot_accept) {
+        match route(slot, offer::GROUP, self.multishot_accept, &self.opcodes) {
             Route::Entry(entry) => {
                 slot.stage.set(Stage::Running);
                 let ticket = self.slots.ticket(index);
@@ -209,15 +215,33 @@ impl<B: Buffer> Uring<B> {
                 self.stats.count(Reason::Trapped);
                 self.late.push_back(self.slots.ticket(index));
             }
+            Route::Timer => {
+                slot.stage.set(Stage::Parked);
+                if let Some(at) = slot.op().start_timer() {
+                    self.timers.add(at, index);
+                }
+            }
+        }
+    }
+
+    /// Ends timeouts, and makes calls again whose pause is over.
+    fn ring_timers(&mut self) {
+        if self.timers.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        while let Some(index) = self.timers.due(now) {
+            match self.slots.at(index).op() {
+                Op::Timeout { .. } => self.end(index, 0),
+                _ => self.launch(index),
+            }
         }
     }
 
     /// Gives a call to a syscall thread.
     fn post(&mut self, index: u32) {
         let slot = self.slots.at(index);
-        if let Op::Sendfile { out, .. } = slot.op() {
-            sys::make_socket_nonblocking(*out);
-        }
+        slot.op().make_nonblocking();
         if self.threads.is_none() {
             let Options { threads, pages, spin_us, .. } = self.options;
             match SyscallThreads::new(threads, pages, spin_us, self.waker.clone()) {
@@ -243,7 +267,7 @@ impl<B: Buffer> Uring<B> {
             self.stats.enters += 1;
             // SAFETY: made of this slot, which stays as it is over the call.
             let ret = unsafe { sys::trap(trap.number, &trap.args) };
-            self.end(index, ret);
+            self.returned(index, ret);
         }
     }
 
@@ -304,7 +328,7 @@ impl<B: Buffer> Uring<B> {
             Some(threads) if threads.crowded() => {
                 Some(Some(until.map_or(CROWDED, |t| t.min(CROWDED))))
             }
-            _ => Some(until),
+            _ => Some(self.timers.bound(until)),
         }
     }
 }
@@ -330,6 +354,7 @@ impl<B: Buffer> Ring<B> for Uring<B> {
     }
 
     fn wait(&mut self, until: Option<Duration>) -> io::Result<()> {
+        self.ring_timers();
         self.feed();
         self.push_backlog();
         self.collect_and_publish();
@@ -358,6 +383,7 @@ impl<B: Buffer> Ring<B> for Uring<B> {
             self.trap_late();
         }
         self.collect_and_publish();
+        self.ring_timers();
         result
     }
 
@@ -411,7 +437,7 @@ impl<B: Buffer> Drop for Uring<B> {
         for index in 0..self.slots.span() {
             let slot = self.slots.at(index);
             slot.cancelled.set(true);
-            if matches!(slot.stage.get(), Stage::Starved | Stage::Ready) {
+            if matches!(slot.stage.get(), Stage::Starved | Stage::Ready | Stage::Parked) {
                 ended.push(self.finish(index, CANCELED, None));
             }
         }
@@ -456,7 +482,11 @@ impl<B: Buffer> Uring<B> {
         ret: i64,
         received: Option<crate::buffer::RecvBuf>,
     ) -> Completion<B> {
-        let user = self.slots.at(index).user.get();
+        let slot = self.slots.at(index);
+        let user = slot.user.get();
+        if let Some(at) = slot.op().timer() {
+            self.timers.remove(at, index);
+        }
         let (op, buf) = self.slots.take(index);
         self.stats.ended(ret);
         Completion { user, result: settle(op, buf, ret, received), more: false }

@@ -3,7 +3,7 @@
 use std::io;
 
 use io_uring::squeue::{self, Flags};
-use io_uring::{IoUring, cqueue, opcode};
+use io_uring::{IoUring, cqueue, opcode, register};
 
 use crate::options::RingError;
 
@@ -15,6 +15,29 @@ pub(crate) struct Made {
     pub(crate) ring: IoUring,
     pub(crate) notes: Vec<String>,
     pub(crate) deferred: bool,
+    pub(crate) opcodes: Opcodes,
+}
+
+/// The opcodes that the kernel has: a bit for each.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Opcodes([u64; 4]);
+
+impl Opcodes {
+    /// Asks the kernel.
+    fn of(ring: &IoUring) -> io::Result<Self> {
+        let mut probe = register::Probe::new();
+        ring.submitter().register_probe(&mut probe)?;
+        let mut bits = [0; 4];
+        for code in (0..=u8::MAX).filter(|code| probe.is_supported(*code)) {
+            bits[usize::from(code / 64)] |= 1 << (code % 64);
+        }
+        Ok(Opcodes(bits))
+    }
+
+    /// The kernel has it.
+    pub(crate) fn has(&self, code: u8) -> bool {
+        self.0[usize::from(code / 64)] >> (code % 64) & 1 != 0
+    }
 }
 
 type Builder = io_uring::Builder<squeue::Entry, cqueue::Entry>;
@@ -33,6 +56,7 @@ pub(crate) fn make(entries: u32) -> Result<Made, RingError> {
     let at = |step| move |source| RingError::Uring { step, source };
     run_nops(&mut made.ring, 1).map_err(at("io_uring_enter with one NOP"))?;
     run_nops(&mut made.ring, 2).map_err(at("io_uring_enter with linked NOPs"))?;
+    made.opcodes = Opcodes::of(&made.ring).map_err(at("opcode probe"))?;
     Ok(made)
 }
 
@@ -40,7 +64,14 @@ fn set_up(entries: u32) -> Result<Made, RingError> {
     let mut best = builder(entries);
     best.setup_single_issuer().setup_defer_taskrun();
     match best.build(entries) {
-        Ok(ring) => return Ok(Made { ring, notes: Vec::new(), deferred: true }),
+        Ok(ring) => {
+            return Ok(Made {
+                ring,
+                notes: Vec::new(),
+                deferred: true,
+                opcodes: Opcodes::default(),
+            });
+        }
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
         Err(source) => return Err(refused("io_uring_setup", source)),
     }
@@ -49,7 +80,7 @@ fn set_up(entries: u32) -> Result<Made, RingError> {
     let ring =
         older.build(entries).map_err(|source| refused("io_uring_setup (Linux 5.19 on)", source))?;
     let note = "no DEFER_TASKRUN (Linux 6.1 on): COOP_TASKRUN instead";
-    Ok(Made { ring, notes: vec![note.to_owned()], deferred: false })
+    Ok(Made { ring, notes: vec![note.to_owned()], deferred: false, opcodes: Opcodes::default() })
 }
 
 fn refused(step: &'static str, source: io::Error) -> RingError {

@@ -4,10 +4,12 @@ use std::os::fd::AsRawFd;
 
 use io_uring::opcode;
 use io_uring::squeue::Entry;
-use io_uring::types::{Fd, OpenHow, statx};
+use io_uring::types::{Fd, FsyncFlags, OpenHow, epoll_event, statx};
 
+use super::setup::Opcodes;
 use crate::op::{Direction, Op, poll_events, send_flags, stat_flags};
 use crate::slots::Slot;
+use crate::work::{Work, unlink_flags};
 
 /// How the engine makes a call.
 pub(super) enum Route {
@@ -17,10 +19,18 @@ pub(super) enum Route {
     Thread,
     /// By trap, now: it never blocks, and io_uring would start a worker thread for it.
     Trap,
+    /// By the ring itself, when its time has come: the kernel searches its timers one by one to cancel
+    /// one.
+    Timer,
 }
 
 /// The way that `slot`'s call goes.
-pub(super) fn route<B>(slot: &Slot<B>, group: u16, multishot_accept: bool) -> Route {
+pub(super) fn route<B>(
+    slot: &Slot<B>,
+    group: u16,
+    multishot_accept: bool,
+    opcodes: &Opcodes,
+) -> Route {
     let (ptr, len) = slot.range();
     let n = u32::try_from(len).unwrap_or(u32::MAX);
     let entry = match slot.op() {
@@ -59,9 +69,70 @@ pub(super) fn route<B>(slot: &Slot<B>, group: u16, multishot_accept: bool) -> Ro
         }
         Op::Poll { fd, interest } => opcode::PollAdd::new(Fd(*fd), poll_events(*interest)).build(),
         Op::Shutdown { .. } => return Route::Trap,
-        Op::Sendfile { .. } | Op::Getdents64 { .. } | Op::Raw(_) => return Route::Thread,
+        Op::RecvInto { fd } => opcode::Recv::new(Fd(*fd), ptr, n).build(),
+        Op::SendAll { fd, message, more, nowait } => {
+            let flags = send_flags(*more, *nowait) as u32;
+            opcode::SendMsg::new(Fd(*fd), message.head()).flags(flags).build()
+        }
+        Op::ReadAll { fd, offset, parts, nowait, .. } => {
+            opcode::Readv::new(Fd(*fd), parts.as_ptr(), parts.len() as u32)
+                .offset(*offset)
+                .rw_flags(if *nowait { libc::RWF_NOWAIT } else { 0 })
+                .build()
+        }
+        Op::WriteAll { fd, offset, parts, nowait, .. } => {
+            opcode::Writev::new(Fd(*fd), parts.as_ptr(), parts.len() as u32)
+                .offset(*offset)
+                .rw_flags(if *nowait { libc::RWF_NOWAIT } else { 0 })
+                .build()
+        }
+        Op::Connect { fd, to, .. } => {
+            let (at, len) = to.parts();
+            opcode::Connect::new(Fd(*fd), at, len).build()
+        }
+        Op::EpollWait { epoll, events } if opcodes.has(opcode::EpollWait::CODE) => {
+            let (at, most) = events.room();
+            opcode::EpollWait::new(Fd(*epoll), at.cast::<epoll_event>(), most as u32).build()
+        }
+        Op::EpollWait { .. } => return Route::Trap,
+        Op::Timeout { .. } => return Route::Timer,
+        Op::Work(work) => return route_of_work(work, opcodes),
+        Op::Sendfile { .. } | Op::Splice { .. } | Op::Getdents64 { .. } | Op::Raw(_) => {
+            return Route::Thread;
+        }
     };
     Route::Entry(entry)
+}
+
+/// What may wait for a disk goes to io_uring's own workers, or to a syscall thread if there is no
+/// opcode for it; the rest is made at once.
+fn route_of_work(work: &Work, opcodes: &Opcodes) -> Route {
+    let (code, entry) = match work {
+        Work::Fsync { fd, data_only } => {
+            let flags = if *data_only { FsyncFlags::DATASYNC } else { FsyncFlags::empty() };
+            (opcode::Fsync::CODE, opcode::Fsync::new(Fd(*fd)).flags(flags).build())
+        }
+        Work::Rename { from_dir, from, to_dir, to, flags } => {
+            let rename =
+                opcode::RenameAt::new(Fd(*from_dir), from.as_ptr(), Fd(*to_dir), to.as_ptr());
+            (opcode::RenameAt::CODE, rename.flags(*flags).build())
+        }
+        Work::Unlink { dir, path, directory } => {
+            let unlink = opcode::UnlinkAt::new(Fd(*dir), path.as_ptr());
+            (opcode::UnlinkAt::CODE, unlink.flags(unlink_flags(*directory)).build())
+        }
+        Work::Mkdir { dir, path, mode } => {
+            let mkdir = opcode::MkDirAt::new(Fd(*dir), path.as_ptr());
+            (opcode::MkDirAt::CODE, mkdir.mode(*mode).build())
+        }
+        Work::Fallocate { fd, mode, offset, len } => {
+            let fallocate = opcode::Fallocate::new(Fd(*fd), *len);
+            (opcode::Fallocate::CODE, fallocate.offset(*offset).mode(*mode).build())
+        }
+        other if other.takes_long() => return Route::Thread,
+        _ => return Route::Trap,
+    };
+    if opcodes.has(code) { Route::Entry(entry) } else { Route::Thread }
 }
 
 /// An entry that waits until the call would not block; `None` if that cannot be waited for.
