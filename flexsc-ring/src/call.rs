@@ -20,7 +20,8 @@ impl<T: AsRef<[u8]> + AsMut<[u8]> + Send + 'static> Buffer for T {}
 pub const CWD: RawFd = libc::AT_FDCWD;
 
 /// `offset` of a read or write that goes on where the descriptor stands: files that are read in
-/// order, pipes, terminals, event descriptors.
+/// order, pipes, terminals, event descriptors. Those that have no position take no other offset: the
+/// kernel says `ESPIPE`, or, through io_uring, reads and writes where they stand.
 pub const CURRENT: u64 = u64::MAX;
 
 /// A system call to post. `B` is the caller's buffer; it belongs to the ring from `submit` until

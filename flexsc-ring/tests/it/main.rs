@@ -36,6 +36,8 @@ mod storm;
 #[cfg(not(loom))]
 mod support;
 #[cfg(not(loom))]
+mod typed;
+#[cfg(not(loom))]
 mod wake;
 
 #[cfg(loom)]
