@@ -1,29 +1,40 @@
-//! One syscall entry: 64 bytes that a poster and the syscall threads share (FlexSC §3.1).
+//! One syscall entry: 64 bytes that a poster and the syscall threads share (FlexSC §3.1, §4.2).
 //!
-//! `status = generation << 8 | state`. One poster owns the page and its free list.
+//! `status = generation << 24 | runner << 8 | marks | state`. One poster owns the page and its free
+//! list. The runner is the number of the thread that runs the call: the paper's map of entries to
+//! threads is the entry itself. The low byte is `RUNNING` only while nothing speaks against the
+//! call; its thread looks at it once more in the last instruction before the call.
 //!
 //! | from -> to | who | ordering | the entry's fields then belong to |
 //! |---|---|---|---|
 //! | FREE -> POSTED | poster | Release store | the thread that gets it |
-//! | POSTED -> RUNNING | syscall thread | Acquire CAS | that thread |
+//! | POSTED -> RUNNING | syscall thread | AcqRel CAS | that thread |
 //! | POSTED -> FREE | poster cancels | Relaxed CAS, generation + 1 | poster, who answers ECANCELED |
-//! | RUNNING -> CANCEL | poster cancels | Relaxed CAS | that thread, which is not interrupted |
-//! | RUNNING or CANCEL -> DONE | syscall thread | AcqRel swap | poster |
-//! | RUNNING or CANCEL -> ABANDONED | poster goes | AcqRel CAS | that thread, which keeps nothing |
+//! | RUNNING -> RUNNING+CANCEL | poster cancels | AcqRel CAS | that thread, which is signalled once |
+//! | RUNNING, +CANCEL -> +GONE | poster goes | AcqRel CAS | that thread, which keeps nothing |
+//! | RUNNING, +CANCEL, +GONE -> DONE | syscall thread | AcqRel swap | poster, or nobody if GONE |
 //! | DONE -> FREE | poster | Acquire load, generation + 1 | poster |
+//!
+//! Each CANCEL is followed by one signal to the runner. A thread that finds the mark when it ends a
+//! call takes no other before it has heard that signal: see `bell`.
 
 use crate::atomics::{AtomicU32, Ordering, Plain};
 use crate::trap::Trap;
 
 const FREE: u32 = 0;
 const POSTED: u32 = 1;
-const RUNNING: u32 = 2;
-const CANCEL: u32 = 3;
-const ABANDONED: u32 = 4;
-const DONE: u32 = 5;
+/// The low byte of the status while a call runs and is wanted.
+pub(crate) const RUNNING: u32 = 2;
+const DONE: u32 = 3;
+/// Mark: the call is to end, and its thread is signalled.
+const CANCEL: u32 = 0x10;
+/// Mark: the poster has gone.
+const GONE: u32 = 0x20;
 
-const STATE: u32 = 0xff;
-const GENERATION: u32 = 0x100;
+const STATE: u32 = 0x0f;
+const RUNNER_SHIFT: u32 = 8;
+const RUNNER: u32 = 0x00ff_ff00;
+const GENERATION: u32 = 0x0100_0000;
 
 /// The result is a new descriptor, which must be closed if nobody takes it.
 const MAKES_FD: u16 = 1;
@@ -50,15 +61,14 @@ unsafe impl Sync for Entry {}
 pub(crate) enum Met {
     /// Not begun: the entry is free again, and the poster answers for the call.
     Posted,
-    /// Begun: its result will come.
-    Running,
-    /// Ended: its result waits.
-    Done,
+    /// Begun: its result will come. This thread runs it, and must be signalled once.
+    Running(u16),
+    /// Ended, or cancelled before: its result will come, or waits.
+    Coming,
 }
 
-/// What the end of a call met.
+/// For whom a call has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
 pub(crate) enum Ended {
     /// The poster will take the result.
     Wanted,
@@ -68,6 +78,16 @@ pub(crate) enum Ended {
     Orphan,
     /// The poster has gone, and the result is a mapping to take back.
     OrphanMapping,
+}
+
+/// What the end of a call met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct Finished {
+    /// For whom.
+    pub(crate) ended: Ended,
+    /// It was cancelled: a signal has come for it, or will.
+    pub(crate) signalled: bool,
 }
 
 impl Entry {
@@ -93,36 +113,48 @@ impl Entry {
             let fd = if trap.makes_fd { MAKES_FD } else { 0 };
             self.flags.set(fd | if trap.makes_mapping { MAKES_MAPPING } else { 0 });
         }
-        self.status.store(status & !STATE | POSTED, Ordering::Release);
+        self.status.store(generation(status) | POSTED, Ordering::Release);
     }
 
-    /// Syscall thread: takes the call, if it is posted.
-    pub(crate) fn begin(&self) -> Option<(u16, [u64; 6])> {
+    /// Syscall thread `runner`: takes the call, if it is posted.
+    pub(crate) fn begin(&self, runner: u16) -> Option<(u16, [u64; 6])> {
         let status = self.status.load(Ordering::Relaxed);
         if status & STATE != POSTED {
             return None;
         }
-        let running = status & !STATE | RUNNING;
-        self.status.compare_exchange(status, running, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        let running = generation(status) | u32::from(runner) << RUNNER_SHIFT | RUNNING;
+        self.status.compare_exchange(status, running, Ordering::AcqRel, Ordering::Relaxed).ok()?;
         // SAFETY: RUNNING: the fields are this thread's.
         Some(unsafe { (self.number.get(), self.args.get()) })
     }
 
+    /// Syscall thread: its call is still wanted.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.status.load(Ordering::Acquire) & 0xff == RUNNING
+    }
+
+    /// Where the status is, for the instruction before a call. See `interrupt`.
+    #[cfg(not(loom))]
+    pub(crate) fn status_word(&self) -> *const u32 {
+        self.status.as_ptr()
+    }
+
     /// Syscall thread: hands the result over.
-    pub(crate) fn finish(&self, ret: i64) -> Ended {
-        // SAFETY: RUNNING, CANCEL or ABANDONED: the fields are this thread's.
+    pub(crate) fn finish(&self, ret: i64) -> Finished {
+        // SAFETY: RUNNING, whatever its marks: the fields are this thread's.
         let flags = unsafe {
             self.ret.set(ret);
             self.flags.get()
         };
         let status = self.status.load(Ordering::Relaxed);
-        let before = self.status.swap(status & !STATE | DONE, Ordering::AcqRel);
-        match before & STATE {
-            ABANDONED if flags & MAKES_FD != 0 && ret >= 0 => Ended::Orphan,
-            ABANDONED if flags & MAKES_MAPPING != 0 && ret >= 0 => Ended::OrphanMapping,
-            ABANDONED => Ended::Abandoned,
-            _ => Ended::Wanted,
-        }
+        let before = self.status.swap(generation(status) | DONE, Ordering::AcqRel);
+        let ended = match before & GONE {
+            0 => Ended::Wanted,
+            _ if flags & MAKES_FD != 0 && ret >= 0 => Ended::Orphan,
+            _ if flags & MAKES_MAPPING != 0 && ret >= 0 => Ended::OrphanMapping,
+            _ => Ended::Abandoned,
+        };
+        Finished { ended, signalled: before & CANCEL != 0 }
     }
 
     /// Poster: takes the result of a call that has ended; the entry is free then.
@@ -137,21 +169,26 @@ impl Entry {
         Some(ret)
     }
 
-    /// Poster: stops a call that has not begun; a running one is marked, and runs on.
-    pub(crate) fn cancel(&self) -> Met {
-        let mut status = self.status.load(Ordering::Relaxed);
+    /// Poster: stops a call that has not begun. One that runs is marked if `interrupt`.
+    pub(crate) fn cancel(&self, interrupt: bool) -> Met {
+        let mut status = self.status.load(Ordering::Acquire);
         loop {
-            let (new, met) = match status & STATE {
+            let (new, met) = match status & 0xff {
                 POSTED => (freed(status), Met::Posted),
-                RUNNING => (status & !STATE | CANCEL, Met::Running),
-                CANCEL => return Met::Running,
-                _ => return Met::Done,
+                RUNNING if interrupt => (status | CANCEL, Met::Running(runner(status))),
+                _ => return Met::Coming,
             };
-            match self.status.compare_exchange(status, new, Ordering::Relaxed, Ordering::Relaxed) {
+            match self.status.compare_exchange(status, new, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return met,
                 Err(now) => status = now,
             }
         }
+    }
+
+    /// Poster: the thread that runs a call which was marked and has not ended.
+    pub(crate) fn still_marked(&self) -> Option<u16> {
+        let status = self.status.load(Ordering::Acquire);
+        (status & 0xff == RUNNING | CANCEL).then(|| runner(status))
     }
 
     /// Poster: goes, and leaves a running call to its thread. False: the call has ended already.
@@ -159,10 +196,10 @@ impl Entry {
     pub(crate) fn abandon(&self) -> bool {
         let mut status = self.status.load(Ordering::Relaxed);
         loop {
-            if !matches!(status & STATE, RUNNING | CANCEL) {
+            if status & STATE != RUNNING {
                 return false;
             }
-            let gone = status & !STATE | ABANDONED;
+            let gone = status | GONE;
             match self.status.compare_exchange(status, gone, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(now) => status = now,
@@ -171,6 +208,14 @@ impl Entry {
     }
 }
 
+fn generation(status: u32) -> u32 {
+    status & !(GENERATION - 1)
+}
+
+fn runner(status: u32) -> u16 {
+    ((status & RUNNER) >> RUNNER_SHIFT) as u16
+}
+
 fn freed(status: u32) -> u32 {
-    (status & !STATE).wrapping_add(GENERATION) | FREE
+    generation(status).wrapping_add(GENERATION) | FREE
 }

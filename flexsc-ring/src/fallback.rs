@@ -21,11 +21,17 @@ pub enum Reason {
     Overflow,
     /// Another engine than the first choice serves the ring.
     Engine,
+    /// A running call was to be cancelled, but its thread could not be signalled: it was awaited.
+    Uninterrupted,
+    /// A syscall thread had to be signalled again, because a signal can be lost on this architecture.
+    SignalledAgain,
+    /// The system refused a syscall thread: calls waited for those there are, or for another attempt.
+    NoThread,
 }
 
 impl Reason {
     /// All reasons, in the order of their counters.
-    pub const ALL: [Reason; 7] = [
+    pub const ALL: [Reason; 10] = [
         Reason::NoOpcode,
         Reason::Trapped,
         Reason::NotReady,
@@ -33,6 +39,9 @@ impl Reason {
         Reason::Rearmed,
         Reason::Overflow,
         Reason::Engine,
+        Reason::Uninterrupted,
+        Reason::SignalledAgain,
+        Reason::NoThread,
     ];
 
     /// The counter's name.
@@ -45,6 +54,9 @@ impl Reason {
             Reason::Rearmed => "rearmed",
             Reason::Overflow => "overflow",
             Reason::Engine => "engine",
+            Reason::Uninterrupted => "uninterrupted",
+            Reason::SignalledAgain => "signalled_again",
+            Reason::NoThread => "no_thread",
         }
     }
 }
@@ -79,6 +91,11 @@ impl Stats {
     #[inline]
     pub fn count(&mut self, reason: Reason) {
         self.fallbacks[reason as usize] += 1;
+    }
+
+    /// Adds `n` times `reason`.
+    pub(crate) fn add(&mut self, reason: Reason, n: u64) {
+        self.fallbacks[reason as usize] += n;
     }
 
     /// Calls posted and not ended.

@@ -11,13 +11,15 @@
 //! | `slots`, `op`, `work`, `lent` | where does a call live until its last completion? |
 //! | `timers` | which calls wait for a time? |
 //! | `buffer`, `returns` | where do received bytes live, and how do they come home? |
-//! | `entry`, `page`, `idle`, `syscall_threads` | how do threads share calls with the poster? |
+//! | `entry`, `page`, `pages`, `idle`, `syscall_threads` | how do threads share calls with the poster? |
+//! | `interrupt`, `bell` | how does a call end that a thread is running? |
 //! | `epoch`, `waker` | how is a wait ended from elsewhere? |
 //! | `probe` | what does this kernel allow? |
 //! | `fallback` | what went another way, and how often? |
 
 mod address;
 mod atomics;
+mod bell;
 mod buffer;
 mod call;
 mod calls;
@@ -28,11 +30,13 @@ mod epoch;
 mod event_loop;
 mod fallback;
 mod idle;
+mod interrupt;
 mod lent;
 mod mapping;
 mod op;
 mod options;
 mod page;
+mod pages;
 mod probe;
 mod result;
 mod returns;

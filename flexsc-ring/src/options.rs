@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 /// Who makes the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,13 +61,18 @@ pub struct Options {
     /// Size of each in bytes. Memory is taken from the system as buffers are first used.
     pub pool_buffer_bytes: usize,
     /// Bound on syscall threads, at most 64. `Threads` makes calls on them; `Uring` only those
-    /// without an opcode, and starts none before the first such call.
+    /// without an opcode, and starts none before the first such call. When all of them are blocked
+    /// for some milliseconds and calls wait, spare threads serve these, at most one for each entry of
+    /// the pages, which end when they find nothing to do.
     pub threads: usize,
-    /// Syscall pages of 64 entries that the threads read; calls beyond wait their turn.
+    /// Syscall pages of 64 entries that the threads read; calls beyond wait their turn. When all
+    /// entries hold calls that do not end and others wait, further pages are added, up to 512.
     pub pages: usize,
     /// How long an idle syscall thread looks for work before it sleeps, in microseconds. On a
     /// machine with one processor it never does.
     pub spin_us: u32,
+    /// A syscall thread beyond the first ends after it has slept for so long.
+    pub idle: Duration,
 }
 
 impl Default for Options {
@@ -80,6 +86,7 @@ impl Default for Options {
             threads: 16,
             pages: 4,
             spin_us: 20,
+            idle: Duration::from_secs(10),
         }
     }
 }

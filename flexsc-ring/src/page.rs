@@ -1,4 +1,4 @@
-//! A syscall page: 64 entries, and two words that say where to look.
+//! A syscall page: 64 entries, and two words that say where to look. See `pages` for many of them.
 //!
 //! The papers scan the page; a bit for each entry does away with the scan. Both words are hints in
 //! one direction only: an entry that is posted has its bit set, and so has one that is done; who
@@ -73,21 +73,13 @@ impl Page {
         None
     }
 
-    /// Syscall thread: entry `i` is done.
-    pub(crate) fn complete(&self, i: usize) {
-        self.done.0.fetch_or(1 << i, Ordering::Release);
-    }
-
-    /// Some entry is done.
-    pub(crate) fn any_done(&self) -> bool {
-        self.done.0.load(Ordering::Relaxed) != 0
+    /// Syscall thread: entry `i` is done. True: it is the first since they were taken.
+    pub(crate) fn complete(&self, i: usize) -> bool {
+        self.done.0.fetch_or(1 << i, Ordering::Release) == 0
     }
 
     /// Poster: takes the bits of all entries that are done.
     pub(crate) fn take_done(&self) -> u64 {
-        if !self.any_done() {
-            return 0;
-        }
         self.done.0.swap(0, Ordering::Acquire)
     }
 }

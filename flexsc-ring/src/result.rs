@@ -145,7 +145,9 @@ impl<B> Failure<B> {
         Failure { error, buf, bufs: Vec::new() }
     }
 
-    /// The call was cancelled before it had an effect.
+    /// The call was cancelled. A typed call has had no effect then; a raw call that was running may
+    /// have had those that its manual tells of `EINTR`. One that has moved a part of its bytes says so
+    /// by its result instead.
     pub fn is_cancelled(&self) -> bool {
         self.error.raw_os_error() == Some(libc::ECANCELED)
     }
@@ -172,8 +174,9 @@ impl Ticket {
 pub enum Cancelled {
     /// It was waiting: it has had no effect, and completes with `ECANCELED`.
     Stopped,
-    /// It may be running: it completes with its result or with `ECANCELED`, on a syscall thread
-    /// only when it returns.
+    /// It may be running: it completes with its result, or with `ECANCELED` if it was stopped. A call
+    /// on a syscall thread is interrupted by a signal (§4.2), which stops what waits; what cannot be
+    /// interrupted, as a wait for a disk, ends when it ends. A [`Call::Close`] closes in any case.
     Requested,
     /// It has ended already; its last completion was reaped or waits to be.
     TooLate,

@@ -35,8 +35,11 @@ pub trait Ring<B> {
     /// Only if the kernel refuses the wait itself; calls in flight are not lost.
     fn wait(&mut self, until: Option<Duration>) -> io::Result<()>;
 
-    /// Asks that a call end before its time. It may lose the race; the completion tells. A call that
-    /// a syscall thread is running is not interrupted: it ends when it returns, with its result.
+    /// Asks that a call end before its time. It may lose the race; the completion tells: `ECANCELED`
+    /// if the call was stopped, else what it has done (§4.2). A call that a syscall thread is running
+    /// is interrupted by a signal to that thread, once, wherever it stands. If no real-time signal is
+    /// free, or the kernel refuses to send it, the call is awaited instead, and
+    /// [`Reason::Uninterrupted`](crate::Reason::Uninterrupted) counts it.
     fn cancel(&mut self, ticket: Ticket) -> Cancelled;
 
     /// Makes what was posted and collects what has ended, without sleeping.

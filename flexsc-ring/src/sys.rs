@@ -298,13 +298,3 @@ pub(crate) fn ready_now(from: RawFd, to: RawFd) -> (bool, bool) {
 pub(crate) fn close_raw(fd: i64) {
     drop(adopt(fd));
 }
-
-/// Keeps signals away from this thread, so that the program's own threads get them.
-pub(crate) fn block_signals() {
-    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: `sigfillset` initialises the set that `pthread_sigmask` reads.
-    unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), std::ptr::null_mut());
-    }
-}

@@ -71,7 +71,7 @@ impl<B: Buffer> Ring<B> for Direct<B> {
     }
 
     fn stats(&self) -> Stats {
-        self.0.stats
+        self.0.stats()
     }
 
     fn in_flight(&self) -> usize {

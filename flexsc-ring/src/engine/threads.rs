@@ -25,8 +25,7 @@ impl<B: Buffer> Threads<B> {
     /// If an option is out of bounds, or memory, descriptors or threads are short.
     pub fn new(options: &Options) -> Result<Self, RingError> {
         Polled::new(options, Engine::Threads, |waker| {
-            SyscallThreads::new(options.threads, options.pages, options.spin_us, waker.clone())
-                .map_err(RingError::Threads)
+            SyscallThreads::new(options, waker.clone()).map_err(RingError::Threads)
         })
         .map(Threads)
     }
@@ -71,7 +70,7 @@ impl<B: Buffer> Ring<B> for Threads<B> {
     }
 
     fn stats(&self) -> Stats {
-        self.0.stats
+        self.0.stats()
     }
 
     fn in_flight(&self) -> usize {
@@ -80,8 +79,8 @@ impl<B: Buffer> Ring<B> for Threads<B> {
 }
 
 impl<B: Buffer> Drop for Threads<B> {
-    /// Ends what is in flight; waits for running calls, at most a second. Memory that a call may
-    /// still write into after that is never freed.
+    /// Ends what is in flight: running calls are interrupted, and awaited for a second at most if they
+    /// cannot be. Memory that a call may still write into after that is never freed.
     fn drop(&mut self) {
         polled::close(&mut self.0);
     }

@@ -131,7 +131,7 @@ impl NeedsThread for Call<Vec<u8>> {
 }
 
 #[test]
-fn a_call_that_does_not_end_holds_the_drop_for_a_second_at_most() {
+fn a_running_call_is_interrupted_and_does_not_hold_the_drop() {
     for engine in [Engine::Threads, Engine::Uring] {
         let mut ring: AnyRing<Vec<u8>> = match AnyRing::new(&Options::with_engine(engine)) {
             Ok(ring) => ring,
@@ -140,7 +140,7 @@ fn a_call_that_does_not_end_holds_the_drop_for_a_second_at_most() {
                 continue;
             }
         };
-        let time: &'static [i64; 2] = Box::leak(Box::new([3, 0]));
+        let time: &'static [i64; 2] = Box::leak(Box::new([30, 0]));
         let args = [time.as_ptr() as u64, 0, 0, 0, 0, 0];
         // SAFETY: `time` is a timespec that is never freed.
         let sleep = unsafe { Call::raw(libc::SYS_nanosleep as u16, args) };
@@ -148,7 +148,7 @@ fn a_call_that_does_not_end_holds_the_drop_for_a_second_at_most() {
         ring.wait(Some(Duration::from_millis(20))).expect("waits");
         let start = Instant::now();
         drop(ring);
-        assert!(start.elapsed() < Duration::from_millis(2_500), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_millis(700), "{:?}", start.elapsed());
     }
 }
 

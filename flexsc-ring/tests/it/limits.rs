@@ -108,6 +108,7 @@ fn the_smallest_options_work() {
             threads: 1,
             pages: 1,
             spin_us: 0,
+            idle: Duration::ZERO,
         };
         on(&smallest, |bench| {
             let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");

@@ -1,7 +1,8 @@
 //! Who runs a call once it can be made.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::fallback::Stats;
 use crate::sys;
 use crate::syscall_threads::{Stopping, SyscallThreads};
 use crate::trap::Trap;
@@ -20,15 +21,18 @@ pub(crate) trait Exec {
     /// Adds results that have come.
     fn collect(&mut self, _results: &mut Vec<(u32, i64)>) {}
 
-    /// Stops a call that has not begun.
+    /// Stops a call that has not begun, and interrupts a running one.
     fn cancel(&mut self, _slot: u32) -> Stopping {
         Stopping::Coming
     }
 
-    /// Calls wait for someone to run them: sleep only for a moment.
-    fn crowded(&self) -> bool {
-        false
+    /// Calls wait for someone to run them: sleep no longer than this.
+    fn look_again(&self) -> Option<Duration> {
+        None
     }
+
+    /// Adds what had to be done another way.
+    fn tally(&self, _stats: &mut Stats) {}
 
     /// Ends everything; the slots whose memory is still in use.
     fn close(&mut self, _deadline: Instant, _results: &mut Vec<(u32, i64)>) -> Vec<u32> {
@@ -69,8 +73,12 @@ impl Exec for SyscallThreads {
         SyscallThreads::cancel(self, slot)
     }
 
-    fn crowded(&self) -> bool {
-        SyscallThreads::crowded(self)
+    fn look_again(&self) -> Option<Duration> {
+        SyscallThreads::look_again(self)
+    }
+
+    fn tally(&self, stats: &mut Stats) {
+        SyscallThreads::tally(self, stats);
     }
 
     fn close(&mut self, deadline: Instant, results: &mut Vec<(u32, i64)>) -> Vec<u32> {

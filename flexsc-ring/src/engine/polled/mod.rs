@@ -31,8 +31,6 @@ use crate::waker::Waker;
 const MOST_SKIPS: u32 = 8;
 /// Calls in line that one turn tries again.
 const MOST_RETRIES: usize = 64;
-/// How long to sleep while calls wait for somebody to run them.
-const CROWDED: Duration = Duration::from_micros(50);
 
 /// The engine, but for who runs the calls.
 pub(super) struct Polled<B: Buffer, X> {
@@ -50,7 +48,7 @@ pub(super) struct Polled<B: Buffer, X> {
     poked: Vec<u32>,
     skips: u32,
     waker: Waker,
-    pub(super) stats: Stats,
+    stats: Stats,
     pub(super) report: Report,
     _not_send: PhantomData<*mut ()>,
 }
@@ -93,6 +91,12 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
 
     pub(super) fn waker(&self) -> Waker {
         self.waker.clone()
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let mut stats = self.stats;
+        self.exec.tally(&mut stats);
+        stats
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -284,13 +288,11 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     fn look(&mut self, until: Option<Duration>) -> io::Result<()> {
         let hungry = !self.starved.is_empty();
         let awake = until == Some(Duration::ZERO) || hungry && !self.pool.hunger();
-        let crowded = self.exec.crowded();
+        let again = self.exec.look_again();
         let sleep = !awake && self.waker.epoch().arm();
         let timeout = match until {
             _ if !sleep => Some(Duration::ZERO),
-            Some(until) if crowded => Some(until.min(CROWDED)),
-            None if crowded => Some(CROWDED),
-            _ => until,
+            _ => until.into_iter().chain(again).min(),
         };
         let timeout = self.timers.bound(timeout);
         self.stats.enters += 1;

@@ -36,8 +36,6 @@ use crate::waker::Waker;
 const IGNORE: u64 = u64::MAX;
 /// `user_data` of the poll that a [`Waker`] ends.
 const WAKE: u64 = u64::MAX - 1;
-/// How long to sleep while calls wait for a syscall thread.
-const CROWDED: Duration = Duration::from_micros(50);
 
 /// A ring served by the kernel through io_uring.
 ///
@@ -243,10 +241,12 @@ impl<B: Buffer> Uring<B> {
         let slot = self.slots.at(index);
         slot.op().make_nonblocking();
         if self.threads.is_none() {
-            let Options { threads, pages, spin_us, .. } = self.options;
-            match SyscallThreads::new(threads, pages, spin_us, self.waker.clone()) {
+            match SyscallThreads::new(&self.options, self.waker.clone()) {
                 Ok(threads) => self.threads = Some(threads),
-                Err(error) => return self.end(index, crate::op::ret_of(&error)),
+                Err(error) => {
+                    self.stats.count(Reason::NoThread);
+                    return self.end(index, crate::op::ret_of(&error));
+                }
             }
         }
         slot.stage.set(Stage::Running);
@@ -324,12 +324,8 @@ impl<B: Buffer> Uring<B> {
         if !self.starved.is_empty() && (self.offer.on_offer() > 0 || !self.pool.hunger()) {
             return None;
         }
-        match &self.threads {
-            Some(threads) if threads.crowded() => {
-                Some(Some(until.map_or(CROWDED, |t| t.min(CROWDED))))
-            }
-            _ => Some(self.timers.bound(until)),
-        }
+        let again = self.threads.as_ref().and_then(SyscallThreads::look_again);
+        Some(self.timers.bound(until).into_iter().chain(again).min())
     }
 }
 
@@ -418,7 +414,11 @@ impl<B: Buffer> Ring<B> for Uring<B> {
     }
 
     fn stats(&self) -> Stats {
-        self.stats
+        let mut stats = self.stats;
+        if let Some(threads) = &self.threads {
+            threads.tally(&mut stats);
+        }
+        stats
     }
 
     fn in_flight(&self) -> usize {

@@ -1,0 +1,282 @@
+//! The instructions around an interruptible system call, the handler that knows them, and the
+//! signal's own calls.
+
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, compiler_fence};
+
+use crate::bell::Bell;
+
+/// What [`call`] gives for a call that was not made. No system call returns it.
+pub(crate) const NOT_MADE: i64 = i64::MIN;
+
+/// A signal is never lost on this architecture, wherever it meets its thread. Elsewhere it has to be
+/// sent again until the call ends.
+pub(crate) const EXACT: bool = cfg!(all(
+    target_os = "linux",
+    target_endian = "little",
+    target_pointer_width = "64",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+));
+
+thread_local! {
+    /// The bell of this syscall thread; null on any other.
+    static BELL: Cell<*const Bell> = const { Cell::new(std::ptr::null()) };
+}
+
+/// Claims a real-time signal for this process.
+pub(super) fn claim_signal() -> Option<i32> {
+    stub::prepare();
+    (libc::SIGRTMIN()..=libc::SIGRTMAX()).rev().find(|signal| install(*signal))
+}
+
+/// Installs the handler if nobody uses the signal.
+fn install(signal: c_int) -> bool {
+    let mut found = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: `found` is zeroed, all of whose bit patterns are valid, and has room for the answer.
+    let found = unsafe {
+        let asked = libc::sigaction(signal, std::ptr::null(), found.as_mut_ptr());
+        (asked == 0).then(|| found.assume_init())
+    };
+    if found.is_none_or(|found| found.sa_sigaction != libc::SIG_DFL) {
+        return false;
+    }
+    let mut ours = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: zeroed, then filled; without SA_RESTART, so that it interrupts. The handler touches
+    // nothing but its thread's bell and program counter.
+    unsafe {
+        let action = &mut *ours.as_mut_ptr();
+        action.sa_sigaction = on_signal as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO;
+        libc::sigfillset(&mut action.sa_mask);
+        libc::sigaction(signal, action, std::ptr::null_mut()) == 0
+    }
+}
+
+/// A thread that hears its signals, until this is dropped.
+pub(crate) struct Attended(Arc<Bell>);
+
+impl Attended {
+    /// Keeps all signals but `signal` away from this thread, and has `bell` count that one.
+    pub(crate) fn new(bell: Arc<Bell>, signal: Option<i32>) -> Self {
+        // SAFETY: no pointers.
+        bell.hang(unsafe { libc::gettid() } as u32);
+        BELL.set(Arc::as_ptr(&bell));
+        let mut blocked = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: `sigfillset` initialises the set that the others change and read.
+        unsafe {
+            libc::sigfillset(blocked.as_mut_ptr());
+            if let Some(signal) = signal {
+                libc::sigdelset(blocked.as_mut_ptr(), signal);
+            }
+            libc::pthread_sigmask(libc::SIG_SETMASK, blocked.as_ptr(), std::ptr::null_mut());
+        }
+        Attended(bell)
+    }
+
+    /// The bell.
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.0
+    }
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        BELL.set(std::ptr::null());
+        // The handler runs on this thread: it must find the null before the bell may go.
+        compiler_fence(Ordering::SeqCst);
+    }
+}
+
+/// Signals a thread of this process.
+pub(super) fn signal_thread(thread: u32, signal: i32) -> bool {
+    // SAFETY: no pointers.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) == 0 }
+}
+
+/// The signal handler: counts, and leads a thread that is about to enter the kernel past it.
+extern "C" fn on_signal(_: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    let bell = BELL.get();
+    if bell.is_null() {
+        return;
+    }
+    // SAFETY: set by `Attended`, which keeps the bell; the kernel gave `info` and `context`.
+    unsafe {
+        (*bell).ring((*info).si_code == libc::SI_TKILL);
+        stub::lead_on(context.cast());
+    }
+}
+
+/// Makes a system call if the low byte of `*status` is `RUNNING`, else gives [`NOT_MADE`]; a failure
+/// is its negated `errno`.
+///
+/// # Safety
+///
+/// `status` and `args` can be read, and the call itself is sound.
+#[inline]
+pub(super) unsafe fn call(status: *const u32, number: usize, args: &[u64; 6]) -> i64 {
+    // SAFETY: passed on to the caller.
+    unsafe { stub::call(status, number, args) }
+}
+
+#[cfg(all(
+    target_os = "linux",
+    target_endian = "little",
+    target_pointer_width = "64",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod stub {
+    //! The stub. With a null `status` it says where its parts are:
+    //!
+    //! | `number` | place |
+    //! |---|---|
+    //! | 0 | `2:` the last look at the status |
+    //! | 1 | `4:` the instruction behind the one that enters the kernel |
+    //! | 2 | `5:` the exit of a call that is not made |
+    //!
+    //! A thread whose next instruction lies in `2..4` has not entered the kernel, or was brought
+    //! back there by the kernel to begin anew.
+
+    use std::arch::naked_asm;
+    use std::sync::OnceLock;
+
+    use crate::entry::RUNNING;
+
+    #[cfg(target_arch = "x86_64")]
+    #[unsafe(naked)]
+    pub(super) unsafe extern "C" fn call(
+        status: *const u32,
+        number: usize,
+        args: *const [u64; 6],
+    ) -> i64 {
+        naked_asm!(
+            "test rdi, rdi",
+            "jz 6f",
+            "mov r11, rdi",
+            "mov rax, rsi",
+            "mov rcx, rdx",
+            "mov rdi, [rcx]",
+            "mov rsi, [rcx + 8]",
+            "mov rdx, [rcx + 16]",
+            "mov r10, [rcx + 24]",
+            "mov r8, [rcx + 32]",
+            "mov r9, [rcx + 40]",
+            "2: cmp byte ptr [r11], {running}",
+            "jne 5f",
+            "syscall",
+            "4: ret",
+            "5: mov eax, 1",
+            "shl rax, 63",
+            "ret",
+            "6: lea rax, [rip + 2b]",
+            "test rsi, rsi",
+            "jz 7f",
+            "lea rax, [rip + 4b]",
+            "cmp rsi, 1",
+            "je 7f",
+            "lea rax, [rip + 5b]",
+            "7: ret",
+            running = const RUNNING,
+        )
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    #[unsafe(naked)]
+    pub(super) unsafe extern "C" fn call(
+        status: *const u32,
+        number: usize,
+        args: *const [u64; 6],
+    ) -> i64 {
+        naked_asm!(
+            "cbz x0, 6f",
+            "mov x9, x0",
+            "mov x8, x1",
+            "mov x10, x2",
+            "ldp x0, x1, [x10]",
+            "ldp x2, x3, [x10, #16]",
+            "ldp x4, x5, [x10, #32]",
+            "2: ldrb w11, [x9]",
+            "cmp w11, #{running}",
+            "b.ne 5f",
+            "svc #0",
+            "4: ret",
+            "5: mov x0, #1",
+            "lsl x0, x0, #63",
+            "ret",
+            "6: adr x0, 2b",
+            "cbz x1, 7f",
+            "adr x0, 4b",
+            "cmp x1, #1",
+            "b.eq 7f",
+            "adr x0, 5b",
+            "7: ret",
+            running = const RUNNING,
+        )
+    }
+
+    static PARTS: OnceLock<[usize; 3]> = OnceLock::new();
+
+    /// Finds the stub's parts, before a signal can come.
+    pub(super) fn prepare() {
+        PARTS.get_or_init(|| {
+            // SAFETY: with a null `status` it reads neither memory nor makes a call.
+            [0, 1, 2].map(|part| unsafe { call(std::ptr::null(), part, std::ptr::null()) as usize })
+        });
+    }
+
+    /// Leads an interrupted thread that stands before its call to the exit.
+    ///
+    /// # Safety
+    ///
+    /// `context` is what the kernel gave to the handler.
+    pub(super) unsafe fn lead_on(context: *mut libc::ucontext_t) {
+        let Some([look, behind, exit]) = PARTS.get() else { return };
+        // SAFETY: passed on to the caller.
+        let next = unsafe { program_counter(context) };
+        if (*look..*behind).contains(next) {
+            *next = *exit;
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn program_counter<'a>(context: *mut libc::ucontext_t) -> &'a mut usize {
+        // SAFETY: the kernel's own context, which lives as long as the handler runs.
+        unsafe { &mut *(&raw mut (*context).uc_mcontext.gregs[libc::REG_RIP as usize]).cast() }
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    unsafe fn program_counter<'a>(context: *mut libc::ucontext_t) -> &'a mut usize {
+        // SAFETY: the kernel's own context, which lives as long as the handler runs.
+        unsafe { &mut *(&raw mut (*context).uc_mcontext.pc).cast() }
+    }
+}
+
+#[cfg(not(all(
+    target_os = "linux",
+    target_endian = "little",
+    target_pointer_width = "64",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+mod stub {
+    //! Without a stub a signal between look and call does nothing: it has to be sent again.
+
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::NOT_MADE;
+    use crate::entry::RUNNING;
+
+    pub(super) fn prepare() {}
+
+    pub(super) unsafe fn lead_on(_: *mut libc::ucontext_t) {}
+
+    pub(super) unsafe fn call(status: *const u32, number: usize, args: &[u64; 6]) -> i64 {
+        // SAFETY: a readable status word, which is atomic where it lives.
+        let status = unsafe { AtomicU32::from_ptr(status.cast_mut()) };
+        if status.load(Ordering::Acquire) & 0xff != RUNNING {
+            return NOT_MADE;
+        }
+        // SAFETY: passed on to the caller.
+        unsafe { crate::sys::trap(number as u16, args) }
+    }
+}

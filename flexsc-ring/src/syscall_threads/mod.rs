@@ -1,0 +1,340 @@
+//! Syscall threads and the pages that they serve (FlexSC §3.2): the poster's side.
+//!
+//! Posting fills an entry; `publish` shows a batch of entries to the threads with one atomic
+//! operation a page. Calls beyond the pages' entries wait in order. Neither posting, nor collecting,
+//! nor cancelling looks at calls or pages other than those that it is about (§7).
+
+mod crew;
+mod line;
+mod serve;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use self::crew::{Crew, Need};
+use self::line::{Line, Place};
+use self::serve::{Shared, watch};
+use crate::entry::{Entry, Met};
+use crate::fallback::{Reason, Stats};
+use crate::idle::Idle;
+use crate::interrupt;
+use crate::op::CANCELED;
+use crate::options::Options;
+use crate::page::ENTRIES;
+use crate::pages::{MOST_PAGES, Pages};
+use crate::slots::NONE;
+use crate::trap::Trap;
+use crate::waker::Waker;
+
+/// Waits in a row, at most, in which a poster does not look for results before it sleeps.
+const MOST_SKIPS: u32 = 63;
+/// Where a signal may be lost, it is sent again after so long.
+const AGAIN: Duration = Duration::from_millis(1);
+
+/// A pool of syscall threads, and the calls that are with them.
+pub(crate) struct SyscallThreads {
+    shared: Arc<Shared>,
+    crew: Crew,
+    signal: Option<i32>,
+    free: Vec<u16>,
+    /// The slot of each entry's call, or `NONE`.
+    slots: Vec<u32>,
+    /// For each page the entries that the threads do not know of, and the pages that have any.
+    fresh: Vec<u64>,
+    fresh_pages: Vec<u16>,
+    line: Line,
+    posted: usize,
+    collected: u64,
+    /// Entries that may have to be signalled again, and when they were.
+    rung: Vec<u16>,
+    rung_at: Option<Instant>,
+    /// Lingering to leave out, and how many the last one in vain cost.
+    skip: u32,
+    vain: u32,
+    uninterrupted: u64,
+    signalled_again: u64,
+    process: u32,
+}
+
+/// What a cancellation met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stopping {
+    /// It had not begun; the caller answers for it.
+    Stopped,
+    /// Its result comes, or has come.
+    Coming,
+}
+
+impl SyscallThreads {
+    /// Starts the first thread.
+    pub(crate) fn new(options: &Options, waker: Waker) -> io::Result<Self> {
+        let alone = thread::available_parallelism().is_ok_and(|n| n.get() == 1);
+        let spin = Duration::from_micros(if alone { 0 } else { options.spin_us.into() });
+        // Claimed before a thread of ours waits for it.
+        let signal = interrupt::signal();
+        let shared = Arc::new(Shared {
+            pages: Pages::new(),
+            idle: Idle::new(),
+            stop: AtomicBool::new(false),
+            ended: AtomicUsize::new(0),
+            spin,
+            rest: options.idle,
+            waker,
+        });
+        let mut this = SyscallThreads {
+            crew: Crew::new(Arc::clone(&shared), options.threads)?,
+            shared,
+            signal,
+            free: Vec::new(),
+            slots: Vec::new(),
+            fresh: Vec::new(),
+            fresh_pages: Vec::new(),
+            line: Line::new(),
+            posted: 0,
+            collected: 0,
+            rung: Vec::new(),
+            rung_at: None,
+            skip: 0,
+            vain: 0,
+            uninterrupted: 0,
+            signalled_again: 0,
+            process: std::process::id(),
+        };
+        (0..options.pages).for_each(|_| this.add_page());
+        Ok(this)
+    }
+
+    fn add_page(&mut self) {
+        let first = self.slots.len();
+        self.slots.resize(first + ENTRIES, NONE);
+        self.fresh.push(0);
+        self.free.extend((first as u16..(first + ENTRIES) as u16).rev());
+    }
+
+    fn may_grow(&self) -> bool {
+        self.fresh.len() < MOST_PAGES
+    }
+
+    /// Posts the call of `slot`. Seen by the threads after `publish`.
+    #[inline]
+    pub(crate) fn post(&mut self, slot: u32, trap: Trap) {
+        match self.free.pop() {
+            Some(entry) => self.fill(entry, slot, &trap),
+            None => self.line.push(slot, trap),
+        }
+    }
+
+    #[inline]
+    fn fill(&mut self, entry: u16, slot: u32, trap: &Trap) {
+        let (page, i) = place(entry);
+        self.slots[usize::from(entry)] = slot;
+        self.line.set_place(slot, Place::Entry(entry));
+        self.shared.pages.page(page).entry(i).post(trap);
+        if self.fresh[page] == 0 {
+            self.fresh_pages.push(page as u16);
+        }
+        self.fresh[page] |= 1 << i;
+        self.posted += 1;
+    }
+
+    /// Shows what was posted to the threads, and wakes one if it has to.
+    pub(crate) fn publish(&mut self) {
+        if self.crew.help(self.collected, !self.line.is_empty()) == Need::Page && self.may_grow() {
+            self.add_page();
+            self.fill_from_line();
+        }
+        if self.fresh_pages.is_empty() {
+            return;
+        }
+        for page in self.fresh_pages.drain(..) {
+            let page = usize::from(page);
+            self.shared.pages.publish(page, std::mem::take(&mut self.fresh[page]));
+        }
+        self.crew.alert();
+    }
+
+    /// The threads see every call that has an entry.
+    pub(crate) fn is_published(&self) -> bool {
+        self.fresh_pages.is_empty()
+    }
+
+    /// While calls wait for a thread that could be woken or started, or for an entry: how long the
+    /// poster may sleep before it looks again.
+    pub(crate) fn look_again(&self) -> Option<Duration> {
+        let help = self.crew.look_again(!self.line.is_empty(), self.may_grow());
+        let ring = (!self.rung.is_empty()).then_some(AGAIN);
+        help.into_iter().chain(ring).min()
+    }
+
+    /// Poster: looks for a result for a little while, as waking costs more than most calls. After
+    /// looks in vain it looks less often.
+    pub(crate) fn linger(&mut self) {
+        if self.posted == 0 || self.shared.spin.is_zero() {
+            return;
+        }
+        if self.skip > 0 {
+            self.skip -= 1;
+            return;
+        }
+        let shared = &self.shared;
+        if watch(shared.spin, || shared.pages.any_done()) {
+            self.vain = 0;
+        } else {
+            self.vain = (self.vain * 2 + 1).min(MOST_SKIPS);
+            self.skip = self.vain;
+        }
+    }
+
+    /// Hands over the results that have come.
+    pub(crate) fn collect(&mut self, mut take: impl FnMut(u32, i64)) {
+        if self.posted == 0 {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        if shared.pages.any_done() {
+            shared.pages.take_done(|page, mut bits| {
+                while bits != 0 {
+                    let i = bits.trailing_zeros() as usize;
+                    bits &= bits - 1;
+                    if let Some(ret) = shared.pages.page(page).entry(i).take() {
+                        let entry = page * ENTRIES + i;
+                        let slot = self.slots[entry];
+                        self.release(entry as u16);
+                        take(slot, ret);
+                    }
+                }
+            });
+        }
+        self.fill_from_line();
+        self.ring_again();
+    }
+
+    fn fill_from_line(&mut self) {
+        while !self.line.is_empty() {
+            let Some(entry) = self.free.pop() else { break };
+            match self.line.pop() {
+                Some((slot, trap)) => self.fill(entry, slot, &trap),
+                None => self.free.push(entry),
+            }
+        }
+    }
+
+    #[inline]
+    fn release(&mut self, entry: u16) {
+        let slot = std::mem::replace(&mut self.slots[usize::from(entry)], NONE);
+        self.line.set_place(slot, Place::Nowhere);
+        self.free.push(entry);
+        self.posted -= 1;
+        self.collected += 1;
+    }
+
+    /// Stops the call of `slot` if no thread has begun it; a running one is interrupted.
+    pub(crate) fn cancel(&mut self, slot: u32) -> Stopping {
+        match self.line.place(slot) {
+            Place::Nowhere => Stopping::Coming,
+            Place::Line(number) => {
+                self.line.remove(slot, number);
+                Stopping::Stopped
+            }
+            Place::Entry(entry) => self.cancel_entry(entry),
+        }
+    }
+
+    fn cancel_entry(&mut self, entry: u16) -> Stopping {
+        match self.entry(entry).cancel(self.signal.is_some()) {
+            Met::Posted => {
+                self.release(entry);
+                return Stopping::Stopped;
+            }
+            Met::Running(runner) => self.ring(entry, runner),
+            Met::Coming if self.signal.is_none() => self.uninterrupted += 1,
+            Met::Coming => {}
+        }
+        Stopping::Coming
+    }
+
+    /// Signals the thread of a running call that was marked.
+    fn ring(&mut self, entry: u16, runner: u16) {
+        let (Some(signal), Some(bell)) = (self.signal, self.crew.bell(runner)) else { return };
+        if !interrupt::ring(signal, bell) {
+            bell.lose();
+            self.uninterrupted += 1;
+        } else if !interrupt::EXACT {
+            self.rung.push(entry);
+            self.rung_at = Some(Instant::now());
+        }
+    }
+
+    /// Where a signal may have come too early to do anything, it is sent until the call has ended.
+    fn ring_again(&mut self) {
+        if self.rung.is_empty() || self.rung_at.is_some_and(|at| at.elapsed() < AGAIN) {
+            return;
+        }
+        self.rung_at = Some(Instant::now());
+        for entry in std::mem::take(&mut self.rung) {
+            if let Some(runner) = self.entry(entry).still_marked() {
+                self.signalled_again += 1;
+                self.rung.push(entry);
+                if let (Some(signal), Some(bell)) = (self.signal, self.crew.bell(runner)) {
+                    interrupt::ring(signal, bell);
+                }
+            }
+        }
+    }
+
+    fn entry(&self, entry: u16) -> &Entry {
+        let (page, i) = place(entry);
+        self.shared.pages.page(page).entry(i)
+    }
+
+    /// Adds what had to be done another way.
+    pub(crate) fn tally(&self, stats: &mut Stats) {
+        stats.add(Reason::Uninterrupted, self.uninterrupted);
+        stats.add(Reason::SignalledAgain, self.signalled_again);
+        stats.add(Reason::NoThread, self.crew.refusals);
+    }
+
+    /// Ends the threads. Running calls are interrupted and awaited until `deadline`, then left to
+    /// their threads, which close what they open. The slots whose calls were left: their memory is
+    /// still in use.
+    pub(crate) fn close(&mut self, deadline: Instant, mut take: impl FnMut(u32, i64)) -> Vec<u32> {
+        let posted = self.slots.iter().copied().filter(|slot| *slot != NONE);
+        let all: Vec<u32> = self.line.slots().chain(posted).collect();
+        if self.process != std::process::id() {
+            // A fork: the threads are the parent's.
+            return all;
+        }
+        for slot in all {
+            if self.cancel(slot) == Stopping::Stopped {
+                take(slot, CANCELED);
+            }
+        }
+        self.crew.dismiss();
+        self.collect(&mut take);
+        let start = Instant::now();
+        while self.posted > 0 && Instant::now() < deadline {
+            if start.elapsed() < AGAIN {
+                thread::yield_now();
+            } else {
+                thread::sleep(Duration::from_micros(100));
+            }
+            self.collect(&mut take);
+        }
+        let is_left =
+            |entry: &u16| self.slots[usize::from(*entry)] != NONE && self.entry(*entry).abandon();
+        let left: Vec<u16> = (0..self.slots.len() as u16).filter(is_left).collect();
+        self.collect(&mut take);
+        if left.is_empty() {
+            self.crew.join();
+        }
+        left.into_iter().map(|entry| self.slots[usize::from(entry)]).collect()
+    }
+}
+
+/// Page and place in it of an entry.
+fn place(entry: u16) -> (usize, usize) {
+    (usize::from(entry) / ENTRIES, usize::from(entry) % ENTRIES)
+}

@@ -1,0 +1,198 @@
+//! What does a syscall thread do? Takes calls, makes them, looks around for a while, sleeps, ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::bell::Bell;
+use crate::entry::{Ended, Entry};
+use crate::idle::Idle;
+use crate::interrupt::{self, Attended, NOT_MADE};
+use crate::op::CANCELED;
+use crate::pages::Pages;
+use crate::sys;
+use crate::trap::NOTHING;
+use crate::waker::Waker;
+
+const INTERRUPTED: i64 = -(libc::EINTR as i64);
+/// How often a call is made again that says EINTR without any signal.
+const MOST_REPEATS: u32 = 3;
+
+/// What the poster and the threads share.
+pub(super) struct Shared {
+    pub(super) pages: Pages,
+    pub(super) idle: Idle,
+    pub(super) stop: AtomicBool,
+    /// Threads that have ended and were not joined.
+    pub(super) ended: AtomicUsize,
+    pub(super) spin: Duration,
+    /// A thread beyond the first ends when it has slept for so long.
+    pub(super) rest: Duration,
+    pub(super) waker: Waker,
+}
+
+/// A thread at work.
+struct Worker {
+    attended: Attended,
+    me: u16,
+    /// Signals that were meant for this thread, so far.
+    due: u32,
+}
+
+/// Tells that a thread has ended, also if it panics.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Thread `me`, which sleeps when there is nothing to do; all but number 0 end after a long sleep.
+pub(super) fn serve(shared: &Arc<Shared>, me: u16, bell: Arc<Bell>) {
+    let _ending = Ending(Arc::clone(shared));
+    let mut worker = Worker::new(me, bell);
+    let me = usize::from(me);
+    loop {
+        worker.work(shared);
+        if shared.stop.load(Ordering::Acquire) {
+            return;
+        }
+        if look_around(shared) || sleep(shared, me) || me == 0 {
+            continue;
+        }
+        shared.idle.retire(me);
+        if !shared.pages.any_unclaimed() {
+            return;
+        }
+        shared.idle.arrive(me);
+    }
+}
+
+/// A spare thread: ends when it finds nothing to do.
+pub(super) fn serve_once(shared: &Arc<Shared>, me: u16, bell: Arc<Bell>) {
+    let _ending = Ending(Arc::clone(shared));
+    Worker::new(me, bell).work(shared);
+}
+
+impl Worker {
+    fn new(me: u16, bell: Arc<Bell>) -> Self {
+        Worker { attended: Attended::new(bell, interrupt::signal()), me, due: 0 }
+    }
+
+    /// Makes calls until none is posted.
+    fn work(&mut self, shared: &Shared) {
+        while let Some((page, i)) = shared.pages.claim() {
+            self.run(shared, page, i);
+        }
+    }
+
+    fn run(&mut self, shared: &Shared, page: usize, i: usize) {
+        let entry = shared.pages.page(page).entry(i);
+        let Some((number, args)) = entry.begin(self.me) else { return };
+        let ret = make(entry, number, &args, self.attended.bell());
+        let finished = entry.finish(ret);
+        match finished.ended {
+            Ended::Wanted => {
+                shared.pages.complete(page, i);
+                shared.waker.wake();
+            }
+            Ended::Abandoned => {}
+            Ended::Orphan => sys::close_raw(ret),
+            // SAFETY: this call has just mapped it, for a poster that has gone.
+            Ended::OrphanMapping => unsafe { sys::unmap(ret as u64, args[1]) },
+        }
+        if finished.signalled {
+            self.due = self.due.wrapping_add(1);
+            self.settle();
+        }
+    }
+
+    /// Waits until every signal that was meant for this thread has come, so that none hits the next
+    /// call. The poster is between its mark and the signal, or the signal is on its way.
+    fn settle(&self) {
+        for round in 0u32.. {
+            if self.attended.bell().is_settled(self.due) {
+                return;
+            }
+            match round {
+                0..64 => std::hint::spin_loop(),
+                64..128 => thread::yield_now(),
+                _ => thread::sleep(Duration::from_micros(50)),
+            }
+        }
+    }
+}
+
+/// Makes a call, again if a signal ended it that was not for this call.
+fn make(entry: &Entry, number: u16, args: &[u64; 6], bell: &Bell) -> i64 {
+    if number == NOTHING {
+        return 0;
+    }
+    let mut repeats = 0;
+    loop {
+        let heard = bell.count();
+        // SAFETY: the poster made the arguments by `Op::trap` of a slot that stays as it is until
+        // this call has ended, or for ever if the poster goes before.
+        let ret = unsafe { interrupt::call(entry, number, args) };
+        if ret != INTERRUPTED && ret != NOT_MADE {
+            return ret;
+        }
+        // The kernel has closed it; what was interrupted is only a wait for its data.
+        if ret == INTERRUPTED && libc::c_long::from(number) == libc::SYS_close {
+            return 0;
+        }
+        if !entry.is_wanted() {
+            return CANCELED;
+        }
+        // A connection goes on being made; to ask for it again is an error.
+        if ret == INTERRUPTED && libc::c_long::from(number) == libc::SYS_connect {
+            return ret;
+        }
+        if ret == INTERRUPTED && bell.count() == heard {
+            repeats += 1;
+            if repeats > MOST_REPEATS {
+                return ret;
+            }
+        }
+    }
+}
+
+fn look_around(shared: &Shared) -> bool {
+    watch(shared.spin, || shared.pages.any_unclaimed())
+}
+
+/// Looks until `seen` or until the time is over.
+pub(super) fn watch(time: Duration, seen: impl Fn() -> bool) -> bool {
+    if time.is_zero() {
+        return false;
+    }
+    let start = Instant::now();
+    while start.elapsed() < time {
+        for _ in 0..16 {
+            if seen() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+    }
+    false
+}
+
+/// Sleeps until there is something to do; false: the time for that is over.
+fn sleep(shared: &Shared, me: usize) -> bool {
+    shared.idle.enter(me);
+    let start = Instant::now();
+    let mut awake = true;
+    if !shared.pages.any_unclaimed() && !shared.stop.load(Ordering::Acquire) {
+        if me == 0 {
+            thread::park();
+        } else {
+            thread::park_timeout(shared.rest);
+            awake = start.elapsed() < shared.rest;
+        }
+    }
+    let picked = !shared.idle.leave(me);
+    awake || picked
+}
