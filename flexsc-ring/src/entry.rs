@@ -134,9 +134,8 @@ impl Entry {
     }
 
     /// Where the status is, for the instruction before a call. See `interrupt`.
-    #[cfg(not(loom))]
     pub(crate) fn status_word(&self) -> *const u32 {
-        self.status.as_ptr()
+        std::ptr::from_ref(&self.status).cast()
     }
 
     /// Syscall thread: hands the result over.

@@ -13,9 +13,9 @@ fn trap(mark: u64) -> Trap {
 
 /// What a syscall thread does once: takes the call and answers with its first argument plus 100.
 fn serve(entry: &Entry) -> Option<Ended> {
-    let (number, args) = entry.begin()?;
+    let (number, args) = entry.begin(7)?;
     assert_eq!(args, [u64::from(number); 6], "number and arguments are of one call");
-    Some(entry.finish(args[0] as i64 + 100))
+    Some(entry.finish(args[0] as i64 + 100).ended)
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn an_entry_is_reused_while_a_late_thread_still_looks_at_it() {
         // Two looks: the first may find the first call, the second, or none.
         let thread = thread::spawn(move || (serve(&other), serve(&other)));
         let mut first = entry.take();
-        if first.is_none() && entry.cancel() == Met::Posted {
+        if first.is_none() && entry.cancel(true) == Met::Posted {
             first = Some(0);
         }
         if first.is_some() {
@@ -67,11 +67,11 @@ fn a_cancelled_call_is_either_stopped_or_run_never_both() {
         entry.post(&trap(1));
         let other = Arc::clone(&entry);
         let thread = thread::spawn(move || serve(&other));
-        let met = entry.cancel();
+        let met = entry.cancel(true);
         let ran = thread.join().unwrap();
         match met {
             Met::Posted => assert_eq!((ran, entry.take()), (None, None)),
-            Met::Running | Met::Done => {
+            Met::Running(_) | Met::Coming => {
                 assert_eq!((ran, entry.take()), (Some(Ended::Wanted), Some(101)));
             }
         }
@@ -85,7 +85,7 @@ fn a_result_that_nobody_waits_for_is_left_to_its_thread_exactly() {
         entry.post(&trap(1));
         let other = Arc::clone(&entry);
         let thread = thread::spawn(move || serve(&other));
-        let stopped = entry.cancel() == Met::Posted;
+        let stopped = entry.cancel(true) == Met::Posted;
         let left = !stopped && entry.abandon();
         let taken = if left { None } else { entry.take() };
         let ended = thread.join().unwrap();

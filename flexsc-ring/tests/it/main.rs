@@ -43,6 +43,8 @@ mod wake;
 #[cfg(loom)]
 mod loom_entry;
 #[cfg(loom)]
+mod loom_interrupt;
+#[cfg(loom)]
 mod loom_page;
 #[cfg(loom)]
 mod loom_returns;
@@ -53,6 +55,9 @@ mod loom_wake;
 #[cfg(loom)]
 #[path = "../../src/atomics.rs"]
 mod atomics;
+#[cfg(loom)]
+#[path = "../../src/bell.rs"]
+mod bell;
 #[cfg(loom)]
 #[path = "../../src/entry.rs"]
 mod entry;
@@ -65,6 +70,9 @@ mod idle;
 #[cfg(loom)]
 #[path = "../../src/page.rs"]
 mod page;
+#[cfg(loom)]
+#[path = "../../src/pages.rs"]
+mod pages;
 #[cfg(loom)]
 #[path = "../../src/returns.rs"]
 mod returns;
