@@ -225,6 +225,12 @@ mod stub {
         });
     }
 
+    /// The instruction behind the one that enters the kernel.
+    #[cfg(test)]
+    pub(super) fn behind() -> usize {
+        PARTS.get().map_or(0, |parts| parts[1])
+    }
+
     /// Leads an interrupted thread that stands before its call to the exit.
     ///
     /// # Safety
@@ -278,5 +284,103 @@ mod stub {
         }
         // SAFETY: passed on to the caller.
         unsafe { crate::sys::trap(number as u16, args) }
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    //! A thread that single-steps through the stub is signalled at every instruction of it.
+
+    use std::cell::Cell;
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    use std::sync::atomic::AtomicU32;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::entry::RUNNING;
+
+    thread_local! {
+        /// Instructions of the stub to go before the signal, and the status to mark then.
+        static STEPS: Cell<i32> = const { Cell::new(-1) };
+        static STATUS: AtomicU32 = const { AtomicU32::new(0) };
+    }
+
+    const TRAP_FLAG: i64 = 0x100;
+    /// Of the stub, up to the one that enters the kernel.
+    const INSTRUCTIONS: i32 = 14;
+
+    /// Runs after each instruction of a thread that single-steps.
+    extern "C" fn on_step(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
+        let context: *mut libc::ucontext_t = context.cast();
+        // SAFETY: given by the kernel.
+        let registers = unsafe { &mut (*context).uc_mcontext.gregs };
+        let next = registers[libc::REG_RIP as usize] as usize;
+        if !(stub::call as *const () as usize..=stub::behind()).contains(&next) {
+            return;
+        }
+        STEPS.set(STEPS.get() - 1);
+        if STEPS.get() < 0 {
+            // As a poster does; the signal comes when this handler returns.
+            STATUS.with(|status| status.store(RUNNING | 0x10, Ordering::Relaxed));
+            registers[libc::REG_EFL as usize] &= !TRAP_FLAG;
+            // SAFETY: no pointers.
+            let me = unsafe { libc::gettid() } as u32;
+            assert!(signal_thread(me, crate::interrupt::signal().expect("one is free")));
+        }
+    }
+
+    fn step_through_traps() {
+        // SAFETY: zeroed, then filled; all signals wait while the handler runs.
+        unsafe {
+            let mut action = std::mem::zeroed::<libc::sigaction>();
+            action.sa_sigaction = on_step as *const () as usize;
+            action.sa_flags = libc::SA_SIGINFO;
+            libc::sigfillset(&mut action.sa_mask);
+            assert_eq!(libc::sigaction(libc::SIGTRAP, &action, std::ptr::null_mut()), 0);
+            let mut traps = std::mem::zeroed::<libc::sigset_t>();
+            libc::sigaddset(&mut traps, libc::SIGTRAP);
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, &traps, std::ptr::null_mut());
+        }
+    }
+
+    /// Reads a silent pipe, with a signal before instruction `steps` of the stub.
+    fn read_signalled_at(steps: i32, pipe: &std::io::PipeReader) -> i64 {
+        let mut byte = [0u8; 1];
+        let at = (&raw mut byte).expose_provenance() as u64;
+        let args = [pipe.as_raw_fd() as u64, at, 1, 0, 0, 0];
+        STEPS.set(steps);
+        STATUS.with(|status| {
+            status.store(RUNNING, Ordering::Relaxed);
+            // SAFETY: sets the trap flag; everything that `call` needs lives as long as it.
+            unsafe {
+                std::arch::asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq");
+                call(status.as_ptr(), libc::SYS_read as usize, &args)
+            }
+        })
+    }
+
+    #[test]
+    fn a_signal_at_any_instruction_before_the_call_keeps_it_from_being_made() {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        let (tell, told) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let attended = Attended::new(Arc::new(Bell::new()), crate::interrupt::signal());
+            step_through_traps();
+            for steps in 0..INSTRUCTIONS {
+                let ret = read_signalled_at(steps, &reader);
+                tell.send((steps, ret)).expect("heard");
+                assert!(attended.bell().is_settled(steps as u32 + 1), "it was counted");
+            }
+        });
+        for steps in 0..INSTRUCTIONS {
+            let answer = told.recv_timeout(Duration::from_secs(5));
+            if answer.is_err() {
+                // The call was made, and waits.
+                writer.write_all(&[0; INSTRUCTIONS as usize]).expect("written");
+            }
+            assert_eq!(answer, Ok((steps, NOT_MADE)), "instruction {steps}");
+        }
+        thread.join().expect("all signals were counted");
     }
 }
