@@ -73,8 +73,16 @@ impl Pages {
 
     /// How many entries are posted that no thread has looked at.
     pub(crate) fn unclaimed(&self) -> usize {
-        let made = self.table.iter().filter_map(OnceLock::get);
-        made.map(|page| page.unclaimed().count_ones() as usize).sum()
+        let mut sum = 0;
+        for (at, word) in self.posted.0.iter().enumerate() {
+            let mut bits = word.load(Ordering::Relaxed);
+            while bits != 0 {
+                let page = at * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                sum += self.page(page).unclaimed().count_ones() as usize;
+            }
+        }
+        sum
     }
 
     /// Syscall thread: takes one posted entry: its page, and its place there.

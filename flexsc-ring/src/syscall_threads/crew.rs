@@ -155,7 +155,7 @@ impl Crew {
 
     /// When to look again whether waiting calls need help; `None`: only when something ends.
     pub(super) fn look_again(&self, in_line: bool, may_grow: bool) -> Option<Duration> {
-        let waiting = self.shared.pages.any_unclaimed();
+        let waiting = self.shared.pages.unclaimed() > 0;
         if !waiting && !in_line {
             None
         } else if self.is_refused() {
@@ -173,7 +173,8 @@ impl Crew {
     /// `collected` changes when a call has ended; `in_line`: calls wait for an entry.
     pub(super) fn help(&mut self, collected: u64, in_line: bool) -> Need {
         self.bury();
-        let waiting = self.shared.pages.any_unclaimed();
+        let unclaimed = self.shared.pages.unclaimed();
+        let waiting = unclaimed > 0;
         if !waiting && !in_line {
             self.crowd = None;
             return Need::Nothing;
@@ -199,9 +200,8 @@ impl Crew {
             return Need::Nothing;
         }
         if waiting && !self.is_refused() {
-            let wanted = step.min(self.shared.pages.unclaimed());
-            let _ = (0..wanted).all(|_| self.try_start_spare());
-            next.step = step * 2;
+            let _ = (0..step.min(unclaimed)).all(|_| self.try_start_spare());
+            next.step = step.saturating_mul(2);
         }
         self.crowd = Some(next);
         if in_line && !waiting { Need::Page } else { Need::Nothing }

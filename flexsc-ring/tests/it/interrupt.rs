@@ -269,3 +269,30 @@ fn a_ring_with_silent_pipes_is_dropped_at_once_and_its_threads_end() {
         }
     });
 }
+
+#[test]
+fn a_call_that_cannot_be_interrupted_holds_the_drop_for_a_second_at_most() {
+    alone(
+        "interrupt::a_call_that_cannot_be_interrupted_holds_the_drop_for_a_second_at_most",
+        || {
+            // SAFETY: ignoring a signal runs no code.
+            (libc::SIGRTMIN()..=libc::SIGRTMAX()).for_each(|signal| unsafe {
+                libc::signal(signal, libc::SIG_IGN);
+            });
+            for engine in [Engine::Threads, Engine::Uring] {
+                let mut dropped = Instant::now();
+                on(&Options::with_engine(engine), |bench| {
+                    static LONG: [i64; 2] = [5, 0];
+                    bench.post(sleep(&LONG), 1);
+                    bench.pause(Duration::from_millis(20));
+                    dropped = Instant::now();
+                });
+                assert!(
+                    dropped.elapsed() < Duration::from_millis(2_500),
+                    "{:?}",
+                    dropped.elapsed()
+                );
+            }
+        },
+    );
+}

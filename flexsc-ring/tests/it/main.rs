@@ -22,6 +22,8 @@ mod faults;
 #[cfg(not(loom))]
 mod files;
 #[cfg(not(loom))]
+mod growth;
+#[cfg(not(loom))]
 mod interrupt;
 #[cfg(not(loom))]
 mod limits;
