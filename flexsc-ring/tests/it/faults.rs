@@ -7,6 +7,7 @@
 
 mod kinds;
 
+use std::os::fd::AsRawFd;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
@@ -16,7 +17,9 @@ use flexsc_ring::{
     AnyRing, Call, Cancelled, Engine, Options, PostError, RecvBuf, Ring, RingError, Ticket, Value,
 };
 
-use crate::support::{Buf, Done, Random, SOON, alone, maps, open_files, resident_kib, threads};
+use crate::support::{
+    Buf, Done, Random, SOON, alone, maps, on, open_files, options, resident_kib, threads,
+};
 
 /// Worlds of an engine, the first of which only warms up.
 const WORLDS: u64 = 40;
@@ -310,6 +313,59 @@ fn prepare_process() {
         assert_eq!(libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut()), 0);
         assert_eq!(libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()), 0);
     }
+}
+
+/// Mounts a file system of `bytes` bytes that only this thread, and those it starts, can see. False:
+/// that takes more privilege.
+fn mount_small_disk(at: &std::path::Path, bytes: usize) -> bool {
+    let at = std::ffi::CString::new(at.as_os_str().as_encoded_bytes()).expect("no NUL");
+    let options = std::ffi::CString::new(format!("size={bytes}")).expect("no NUL");
+    let private = libc::MS_REC | libc::MS_PRIVATE;
+    let none = std::ptr::null();
+    // SAFETY: all strings outlive the calls.
+    unsafe {
+        libc::unshare(libc::CLONE_NEWNS) == 0
+            && libc::mount(none, c"/".as_ptr(), none, private, none.cast()) == 0
+            && libc::mount(
+                c"none".as_ptr(),
+                at.as_ptr(),
+                c"tmpfs".as_ptr(),
+                0,
+                options.as_ptr().cast(),
+            ) == 0
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_takes_what_fits_and_refuses_the_rest() {
+    const ROOM: usize = 64 << 10;
+    const PIECE: usize = 24 << 10;
+    alone("faults::a_disk_that_fills_up_takes_what_fits_and_refuses_the_rest", || {
+        let dir = tempfile::tempdir().expect("a directory");
+        if !mount_small_disk(dir.path(), ROOM) {
+            return eprintln!("skipped: no mount: {}", std::io::Error::last_os_error());
+        }
+        for engine in [Engine::Direct, Engine::Threads, Engine::Uring] {
+            on(&options(engine), |bench| {
+                let path = dir.path().join("file");
+                let file = std::fs::File::create(&path).expect("made");
+                let mut at = 0;
+                let refused = loop {
+                    let call = Call::write(file.as_raw_fd(), vec![7; PIECE], 0..PIECE, at as u64);
+                    match bench.call(call).result {
+                        Ok(Value::Moved { n, .. }) if n > 0 => at += n,
+                        Err(failure) => break failure,
+                        other => panic!("{other:?}"),
+                    }
+                };
+                assert_eq!(refused.error.raw_os_error(), Some(libc::ENOSPC));
+                assert_eq!(refused.buf, Some(vec![7; PIECE]));
+                assert_eq!(at, ROOM);
+                assert!(std::fs::read(&path).expect("it is there") == vec![7; ROOM]);
+                std::fs::remove_file(path).expect("removed");
+            });
+        }
+    });
 }
 
 #[test]
