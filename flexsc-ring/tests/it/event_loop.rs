@@ -241,13 +241,12 @@ fn calls_without_a_callback_are_made_and_their_failures_counted() {
 }
 
 #[test]
-fn a_dropped_loop_drops_its_callbacks_unrun_after_its_calls_have_ended() {
+fn a_dropped_loop_cancels_its_calls_and_drops_their_callbacks_unrun() {
     each::<()>(|mut events| {
         let (reader, mut writer) = io::pipe().expect("a pipe");
         let ran = Rc::new(Cell::new(false));
         let callback = Rc::clone(&ran);
         let read = waiting_read(&reader);
-        // The descriptor goes with the callback: a call must not be in flight on it by then.
         events
             .post(read, move |_, _| {
                 callback.set(true);
@@ -377,6 +376,12 @@ struct Noted {
     log: Rc<RefCell<Vec<String>>>,
 }
 
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.log.borrow_mut().push("ring".to_owned());
+    }
+}
+
 impl Ring<Buf> for Noted {
     fn submit(&mut self, _: Call<Buf>, user: u64) -> Result<Ticket, PostError<Buf>> {
         self.posted.push(user);
@@ -410,6 +415,26 @@ impl Ring<Buf> for Noted {
     fn in_flight(&self) -> usize {
         self.posted.len() + self.ended.len()
     }
+}
+
+/// Notes in a log that it was dropped.
+struct Mark(&'static str, Rc<RefCell<Vec<String>>>);
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        self.1.borrow_mut().push(self.0.to_owned());
+    }
+}
+
+#[test]
+fn callbacks_and_what_they_own_are_dropped_after_the_ring_and_its_calls() {
+    let log = Rc::new(RefCell::new(Vec::new()));
+    let ring = Noted { posted: Vec::new(), ended: Vec::new(), log: Rc::clone(&log) };
+    let owned = Mark("callback", Rc::clone(&log));
+    let mut events = EventLoop::with_ring(ring, Mark("state", Rc::clone(&log)));
+    events.post(Call::nop(), move |_, _| drop(owned)).expect("room");
+    drop(events);
+    assert_eq!(*log.borrow(), ["ring", "callback", "state"]);
 }
 
 #[test]
