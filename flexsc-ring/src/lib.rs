@@ -12,6 +12,7 @@
 //! | `timers` | which calls wait for a time? |
 //! | `buffer`, `returns` | where do received bytes live, and how do they come home? |
 //! | `entry`, `page`, `pages`, `idle`, `syscall_threads` | how do threads share calls with the poster? |
+//! | `trap`, `program` | what does a thread make: one call, or several that feed each other? |
 //! | `interrupt`, `bell` | how does a call end that a thread is running? |
 //! | `epoch`, `waker` | how is a wait ended from elsewhere? |
 //! | `probe` | what does this kernel allow? |
@@ -38,6 +39,7 @@ mod options;
 mod page;
 mod pages;
 mod probe;
+mod program;
 mod result;
 mod returns;
 mod ring;

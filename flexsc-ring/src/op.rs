@@ -15,7 +15,7 @@ use crate::call::{CURRENT, Call, Interest, RawCall, Readiness};
 use crate::lent::{EventArea, Lent, MOST_BUFFERS, Message, Parts as Vector, parts_of};
 use crate::result::{Failure, FileStat, PostError, Value};
 use crate::sys;
-use crate::trap::{NOTHING, Trap};
+use crate::trap::{MOST_NUMBER, NOTHING, Trap};
 use crate::work::{Offsets, Work, epoll_change};
 
 /// `struct open_how` of `openat2`.
@@ -564,7 +564,7 @@ impl Op {
                 (libc::SYS_recvfrom, [fd_arg(*fd), at, n, libc::MSG_DONTWAIT as u64, 0, 0])
             }
             Op::Work(work) => work.trap(),
-            Op::Raw(raw) => return trap_of(raw.number.into(), raw.args),
+            Op::Raw(raw) => return trap_of(raw.number.min(MOST_NUMBER).into(), raw.args),
             other => other.trap_of_many(),
         };
         let makes_fd = number == libc::SYS_accept4 || number == libc::SYS_openat2;

@@ -1,12 +1,17 @@
-//! A system call, ready to be made: number and arguments.
+//! A system call, ready to be made: number and arguments; or several, in a program.
 
 /// The number of the call that does nothing.
 pub(crate) const NOTHING: u16 = u16::MAX;
+/// The number of a program of several calls, for syscall threads: see `program`. Its arguments are
+/// the address and the number of its [`Step`]s, its result is how many of them were made.
+pub(crate) const PROGRAM: u16 = u16::MAX - 1;
+/// The highest number of a system call. The kernel knows none as high.
+pub(crate) const MOST_NUMBER: u16 = PROGRAM - 1;
 
 /// A system call, ready to be made.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trap {
-    /// The call's number, or [`NOTHING`].
+    /// The call's number, [`NOTHING`] or [`PROGRAM`].
     pub(crate) number: u16,
     /// The result is a new descriptor.
     pub(crate) makes_fd: bool,
@@ -14,4 +19,30 @@ pub(crate) struct Trap {
     pub(crate) makes_mapping: bool,
     /// The arguments.
     pub(crate) args: [u64; 6],
+}
+
+/// A call of a program.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    /// The call; what `feed` names is filled in.
+    pub(crate) trap: Trap,
+    /// Which argument takes the descriptor that the program has opened last.
+    pub(crate) feed: Option<u8>,
+    /// The call's result, a negated `errno` if it failed. As it was, if it was not reached.
+    pub(crate) ret: i64,
+}
+
+impl Trap {
+    /// The `len` steps at `steps` as one call. They belong to the thread that runs it until it has
+    /// ended: nobody else reads or writes them, and they stay where they are.
+    #[cfg_attr(not(test), expect(dead_code, reason = "programs are made by chains"))]
+    pub(crate) fn program(steps: *mut Step, len: usize) -> Trap {
+        let at = steps.expose_provenance() as u64;
+        Trap {
+            number: PROGRAM,
+            makes_fd: false,
+            makes_mapping: false,
+            args: [at, len as u64, 0, 0, 0, 0],
+        }
+    }
 }

@@ -7,6 +7,8 @@
 mod crew;
 mod line;
 mod serve;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::Arc;

@@ -11,8 +11,9 @@ use crate::idle::Idle;
 use crate::interrupt::{self, Attended, NOT_MADE};
 use crate::op::CANCELED;
 use crate::pages::Pages;
+use crate::program;
 use crate::sys;
-use crate::trap::NOTHING;
+use crate::trap::{NOTHING, PROGRAM, Step};
 use crate::waker::Waker;
 
 const INTERRUPTED: i64 = -(libc::EINTR as i64);
@@ -91,14 +92,27 @@ impl Worker {
     fn run(&mut self, shared: &Shared, page: usize, i: usize) {
         let entry = shared.pages.page(page).entry(i);
         let Some((number, args)) = entry.begin(self.me) else { return };
-        let ret = make(entry, number, &args, self.attended.bell());
+        let steps = (number == PROGRAM).then(|| steps(&args));
+        let bell = self.attended.bell();
+        let ret = match steps {
+            Some(steps) => {
+                // SAFETY: while the program runs its steps are this thread's alone.
+                let steps = unsafe { &mut *steps };
+                program::run(steps, |number, args| make(entry, number, args, bell))
+            }
+            None => make(entry, number, &args, bell),
+        };
         let finished = entry.finish(ret);
         match finished.ended {
             Ended::Wanted => {
                 shared.pages.complete(page, i);
                 shared.waker.wake();
             }
-            Ended::Abandoned => {}
+            Ended::Abandoned => {
+                // SAFETY: nobody else is left who could touch the steps.
+                let steps = steps.map_or(&[][..], |steps| unsafe { &*steps });
+                program::left_open(steps, ret).into_iter().for_each(sys::close_raw);
+            }
             Ended::Orphan => sys::close_raw(ret),
             // SAFETY: this call has just mapped it, for a poster that has gone.
             Ended::OrphanMapping => unsafe { sys::unmap(ret as u64, args[1]) },
@@ -123,6 +137,12 @@ impl Worker {
             }
         }
     }
+}
+
+/// The steps of a program.
+fn steps(args: &[u64; 6]) -> *mut [Step] {
+    let at = std::ptr::with_exposed_provenance_mut(args[0] as usize);
+    std::ptr::slice_from_raw_parts_mut(at, args[1] as usize)
 }
 
 /// Makes a call, again if a signal ended it that was not for this call.

@@ -10,9 +10,9 @@ mod allocations;
 #[cfg(not(loom))]
 mod cancel;
 #[cfg(not(loom))]
-mod conformance;
-#[cfg(not(loom))]
 mod closes;
+#[cfg(not(loom))]
+mod conformance;
 #[cfg(not(loom))]
 mod drops;
 #[cfg(not(loom))]
