@@ -78,6 +78,10 @@ pub struct Stats {
     pub cancelled: u64,
     /// Times the ring entered the kernel: to submit, to wait, to make a call.
     pub enters: u64,
+    /// Calls that the poster made by trap because that was the better place (`Placement::Measured`).
+    pub made_here: u64,
+    /// Calls that it could have made, and posted (`Placement::Measured`).
+    pub posted_elsewhere: u64,
     fallbacks: [u64; Reason::ALL.len()],
 }
 
@@ -118,6 +122,9 @@ impl fmt::Display for Stats {
         let Stats { submitted, completed, cancelled, enters, .. } = self;
         write!(f, "submitted {submitted} completed {completed}")?;
         write!(f, " cancelled {cancelled} enters {enters}")?;
+        if self.made_here + self.posted_elsewhere > 0 {
+            write!(f, " made_here {} posted_elsewhere {}", self.made_here, self.posted_elsewhere)?;
+        }
         for reason in Reason::ALL {
             write!(f, " {reason} {}", self.fallbacks(reason))?;
         }

@@ -12,6 +12,7 @@
 //! | `timers` | which calls wait for a time? |
 //! | `buffer`, `returns` | where do received bytes live, and how do they come home? |
 //! | `entry`, `page`, `pages`, `idle`, `syscall_threads` | how do threads share calls with the poster? |
+//! | `specializer` | which core makes the short calls? |
 //! | `trap`, `program` | what does a thread make: one call, or several that feed each other? |
 //! | `interrupt`, `bell` | how does a call end that a thread is running? |
 //! | `epoch`, `waker` | how is a wait ended from elsewhere? |
@@ -45,6 +46,7 @@ mod returns;
 mod ring;
 mod slots;
 mod socket_option;
+mod specializer;
 mod sys;
 mod syscall_threads;
 mod timers;
@@ -59,9 +61,10 @@ pub use engine::{AnyRing, Direct, Threads, Uring};
 pub use event_loop::{EventLoop, LoopStats, Refused};
 pub use fallback::{Reason, Stats};
 pub use mapping::{Advice, Mapping};
-pub use options::{Engine, Options, Report, RingError};
+pub use options::{Engine, Options, Placement, Report, RingError};
 pub use probe::{Cause, Limit, Probe};
 pub use result::{Cancelled, Completion, Failure, FileStat, PostError, Ticket, Value};
 pub use ring::Ring;
 pub use socket_option::SocketOption;
+pub use specializer::{Load, Place, Specializer};
 pub use waker::Waker;

@@ -1,8 +1,11 @@
 //! What a ring is made with, why it could not be made, and what was chosen.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::time::Duration;
+
+use crate::sys;
 
 /// Who makes the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,6 +48,41 @@ impl std::str::FromStr for Engine {
     }
 }
 
+/// Where syscall threads run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Placement {
+    /// Where the kernel's scheduler puts them.
+    #[default]
+    Anywhere,
+    /// Pinned to these processors, one each in turn; numbered as in `/proc/cpuinfo`.
+    Cpus(Vec<usize>),
+    /// On the poster's own processor, also when it moves. Nobody spins: a batch of calls runs when the
+    /// poster waits, which is the batching of the paper on one core (§3.2.1).
+    Poster,
+    /// On another processor than the poster's. By measured load the poster makes calls that never
+    /// wait by trap itself, or posts them (§6.1, [`Specializer`](crate::Specializer));
+    /// [`Stats::made_here`](crate::Stats::made_here) and
+    /// [`Stats::posted_elsewhere`](crate::Stats::posted_elsewhere) count what became of them. Calls
+    /// that may wait are always posted. For `Engine::Threads`; on `Engine::Uring` the threads get the
+    /// calls without an opcode in any case.
+    Measured,
+}
+
+impl Placement {
+    fn check(&self) -> Result<(), RingError> {
+        let Placement::Cpus(asked) = self else { return Ok(()) };
+        let allowed = sys::allowed_cpus();
+        let refused = asked.iter().copied().find(|cpu| !allowed.contains(cpu));
+        if refused.is_none() && !asked.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = allowed.iter().map(usize::to_string).collect();
+        let bounds = format!("one or more of the processors {}", names.join(", "));
+        let value = refused.unwrap_or_default() as u64;
+        Err(RingError::Option { option: "placement", value, bounds: bounds.into() })
+    }
+}
+
 /// What a ring is made with.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -73,6 +111,8 @@ pub struct Options {
     pub spin_us: u32,
     /// A syscall thread beyond the first ends after it has slept for so long.
     pub idle: Duration,
+    /// Where syscall threads run.
+    pub placement: Placement,
 }
 
 impl Default for Options {
@@ -87,6 +127,7 @@ impl Default for Options {
             pages: 4,
             spin_us: 20,
             idle: Duration::from_secs(10),
+            placement: Placement::Anywhere,
         }
     }
 }
@@ -98,8 +139,8 @@ impl Options {
     }
 
     pub(crate) fn check(&self) -> Result<(), RingError> {
-        let refuse = |option, value: usize, bounds| {
-            Err(RingError::Option { option, value: value as u64, bounds })
+        let refuse = |option, value: usize, bounds: &'static str| {
+            Err(RingError::Option { option, value: value as u64, bounds: bounds.into() })
         };
         if !(1..=32_768).contains(&self.pool_buffers) {
             return refuse("pool_buffers", self.pool_buffers.into(), "1 to 32768");
@@ -119,7 +160,7 @@ impl Options {
         if !(1..=512).contains(&self.pages) {
             return refuse("pages", self.pages, "1 to 512");
         }
-        Ok(())
+        self.placement.check()
     }
 }
 
@@ -165,7 +206,7 @@ pub enum RingError {
         /// What it was.
         value: u64,
         /// What it may be.
-        bounds: &'static str,
+        bounds: Cow<'static, str>,
     },
     /// No engine has that name.
     #[error("no engine is called `{name}`; use auto, uring, threads or direct")]

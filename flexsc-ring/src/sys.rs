@@ -298,3 +298,40 @@ pub(crate) fn ready_now(from: RawFd, to: RawFd) -> (bool, bool) {
 pub(crate) fn close_raw(fd: i64) {
     drop(adopt(fd));
 }
+
+/// The processors that this thread may use, in order.
+pub(crate) fn allowed_cpus() -> Vec<usize> {
+    // SAFETY: all bit patterns of a processor set are valid.
+    let mut set = unsafe { std::mem::zeroed::<libc::cpu_set_t>() };
+    // SAFETY: `set` has the size that is told.
+    let asked = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &mut set) };
+    let most = if asked == 0 { libc::CPU_SETSIZE as usize } else { 0 };
+    // SAFETY: below the size of the set.
+    (0..most).filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) }).collect()
+}
+
+/// The processor that this thread is on.
+pub(crate) fn current_cpu() -> Option<usize> {
+    // SAFETY: no pointers.
+    usize::try_from(unsafe { libc::sched_getcpu() }).ok()
+}
+
+/// Keeps this thread on some processors. False: the kernel does not let it.
+pub(crate) fn stay_on(cpus: &[usize]) -> bool {
+    // SAFETY: all bit patterns of a processor set are valid.
+    let mut set = unsafe { std::mem::zeroed::<libc::cpu_set_t>() };
+    for cpu in cpus.iter().filter(|cpu| **cpu < libc::CPU_SETSIZE as usize) {
+        // SAFETY: below the size of the set.
+        unsafe { libc::CPU_SET(*cpu, &mut set) };
+    }
+    // SAFETY: `set` has the size that is told.
+    unsafe { libc::sched_setaffinity(0, size_of_val(&set), &set) == 0 }
+}
+
+/// The time that this thread has run.
+pub(crate) fn thread_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` outlives the call.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}

@@ -33,6 +33,19 @@ pub(crate) struct Step {
 }
 
 impl Trap {
+    /// The call never waits for anybody, and hardly for a disk: whoever makes it is not held up.
+    pub(crate) fn never_waits(&self) -> bool {
+        let flags = |at: usize, wanted: i32| self.args[at] & wanted as u64 != 0;
+        match libc::c_long::from(self.number) {
+            libc::SYS_getpid | libc::SYS_getppid | libc::SYS_getuid | libc::SYS_statx => true,
+            libc::SYS_fstat | libc::SYS_lseek => true,
+            libc::SYS_recvfrom | libc::SYS_sendto => flags(3, libc::MSG_DONTWAIT),
+            libc::SYS_recvmsg | libc::SYS_sendmsg => flags(2, libc::MSG_DONTWAIT),
+            libc::SYS_preadv2 | libc::SYS_pwritev2 => flags(5, libc::RWF_NOWAIT),
+            _ => self.number == NOTHING,
+        }
+    }
+
     /// The `len` steps at `steps` as one call. They belong to the thread that runs it until it has
     /// ended: nobody else reads or writes them, and they stay where they are.
     #[cfg_attr(not(test), expect(dead_code, reason = "programs are made by chains"))]

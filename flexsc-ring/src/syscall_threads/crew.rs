@@ -60,6 +60,8 @@ pub(super) struct Crew {
     joined: usize,
     crowd: Option<Crowd>,
     refused: Option<Instant>,
+    /// Time that the poster has spent on waking threads for what it has published.
+    pub(super) waking: Duration,
     /// Times that the system refused a thread.
     pub(super) refusals: u64,
 }
@@ -75,6 +77,7 @@ impl Crew {
             joined: 0,
             crowd: None,
             refused: None,
+            waking: Duration::ZERO,
             refusals: 0,
         };
         crew.start(0)?;
@@ -134,10 +137,17 @@ impl Crew {
 
     /// Something was published: wakes a thread if all sleep. One runs what does not block; `help` adds
     /// more when calls do.
-    pub(super) fn alert(&self) {
+    pub(super) fn alert(&mut self) {
         if self.shared.idle.nobody_is_awake() {
+            let start = Instant::now();
             self.wake_one();
+            self.waking += start.elapsed();
         }
+    }
+
+    /// The kernel's number of the first thread.
+    pub(super) fn first(&self) -> Option<u32> {
+        self.bell(0).map(Bell::thread)
     }
 
     fn wake_one(&self) -> bool {

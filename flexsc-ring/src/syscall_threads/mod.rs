@@ -6,6 +6,8 @@
 
 mod crew;
 mod line;
+mod meter;
+mod seat;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -18,13 +20,15 @@ use std::time::{Duration, Instant};
 
 use self::crew::{Crew, Need};
 use self::line::{Line, Place};
-use self::serve::{Shared, watch};
+use self::meter::Meter;
+use self::seat::Seat;
+use self::serve::{Samples, Shared, watch};
 use crate::entry::{Entry, Met};
 use crate::fallback::{Reason, Stats};
 use crate::idle::Idle;
 use crate::interrupt;
 use crate::op::CANCELED;
-use crate::options::Options;
+use crate::options::{Options, Placement};
 use crate::page::ENTRIES;
 use crate::pages::{MOST_PAGES, Pages};
 use crate::slots::NONE;
@@ -58,6 +62,7 @@ pub(crate) struct SyscallThreads {
     vain: u32,
     uninterrupted: u64,
     signalled_again: u64,
+    meter: Option<Meter>,
     process: u32,
 }
 
@@ -74,7 +79,8 @@ impl SyscallThreads {
     /// Starts the first thread.
     pub(crate) fn new(options: &Options, waker: Waker) -> io::Result<Self> {
         let alone = thread::available_parallelism().is_ok_and(|n| n.get() == 1);
-        let spin = Duration::from_micros(if alone { 0 } else { options.spin_us.into() });
+        let never = alone || options.placement == Placement::Poster;
+        let spin = Duration::from_micros(if never { 0 } else { options.spin_us.into() });
         // Claimed before a thread of ours waits for it.
         let signal = interrupt::signal();
         let shared = Arc::new(Shared {
@@ -84,6 +90,8 @@ impl SyscallThreads {
             ended: AtomicUsize::new(0),
             spin,
             rest: options.idle,
+            seat: Seat::new(&options.placement),
+            samples: Samples::new(options.placement == Placement::Measured),
             waker,
         });
         let mut this = SyscallThreads {
@@ -103,6 +111,7 @@ impl SyscallThreads {
             vain: 0,
             uninterrupted: 0,
             signalled_again: 0,
+            meter: (options.placement == Placement::Measured).then(Meter::new),
             process: std::process::id(),
         };
         (0..options.pages).for_each(|_| this.add_page());
@@ -118,6 +127,19 @@ impl SyscallThreads {
 
     fn may_grow(&self) -> bool {
         self.fresh.len() < MOST_PAGES
+    }
+
+    /// Makes the call of `slot` if the poster is the better place for it, else posts it.
+    #[inline]
+    pub(crate) fn start(&mut self, slot: u32, trap: Trap) -> Option<i64> {
+        if let Some(meter) = &mut self.meter
+            && trap.never_waits()
+            && let Some(ret) = meter.make(&trap)
+        {
+            return Some(ret);
+        }
+        self.post(slot, trap);
+        None
     }
 
     /// Posts the call of `slot`. Seen by the threads after `publish`.
@@ -144,6 +166,9 @@ impl SyscallThreads {
 
     /// Shows what was posted to the threads, and wakes one if it has to.
     pub(crate) fn publish(&mut self) {
+        if let Some(meter) = &mut self.meter {
+            meter.look(&self.shared, &self.crew);
+        }
         if self.crew.help(self.collected, !self.line.is_empty()) == Need::Page && self.may_grow() {
             self.add_page();
             self.fill_from_line();
@@ -155,6 +180,7 @@ impl SyscallThreads {
             let page = usize::from(page);
             self.shared.pages.publish(page, std::mem::take(&mut self.fresh[page]));
         }
+        self.shared.seat.follow();
         self.crew.alert();
     }
 
@@ -182,11 +208,15 @@ impl SyscallThreads {
             return;
         }
         let shared = &self.shared;
+        let start = self.meter.is_some().then(Instant::now);
         if watch(shared.spin, || shared.pages.any_done()) {
             self.vain = 0;
         } else {
             self.vain = (self.vain * 2 + 1).min(MOST_SKIPS);
             self.skip = self.vain;
+        }
+        if let (Some(meter), Some(start)) = (&mut self.meter, start) {
+            meter.lingered += start.elapsed();
         }
     }
 
@@ -297,6 +327,10 @@ impl SyscallThreads {
         stats.add(Reason::Uninterrupted, self.uninterrupted);
         stats.add(Reason::SignalledAgain, self.signalled_again);
         stats.add(Reason::NoThread, self.crew.refusals);
+        if let Some(meter) = &self.meter {
+            stats.made_here += meter.made_here;
+            stats.posted_elsewhere += meter.posted;
+        }
     }
 
     /// Ends the threads. Running calls are interrupted and awaited until `deadline`, then left to

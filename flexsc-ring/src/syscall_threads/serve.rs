@@ -1,10 +1,11 @@
 //! What does a syscall thread do? Takes calls, makes them, looks around for a while, sleeps, ends.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::seat::{NO_SEAT, Seat};
 use crate::bell::Bell;
 use crate::entry::{Ended, Entry};
 use crate::idle::Idle;
@@ -30,7 +31,34 @@ pub(super) struct Shared {
     pub(super) spin: Duration,
     /// A thread beyond the first ends when it has slept for so long.
     pub(super) rest: Duration,
+    pub(super) seat: Seat,
+    pub(super) samples: Samples,
     pub(super) waker: Waker,
+}
+
+/// How long calls took on the threads: one of [`SAMPLED`] is timed, if anybody asks.
+pub(super) struct Samples {
+    wanted: bool,
+    pub(super) calls: AtomicU64,
+    pub(super) nanos: AtomicU64,
+}
+
+/// One call of so many is timed.
+pub(super) const SAMPLED: u64 = 16;
+/// A call that takes longer has waited, which is not its service.
+pub(super) const LONGEST: Duration = Duration::from_micros(100);
+
+impl Samples {
+    pub(super) fn new(wanted: bool) -> Self {
+        Samples { wanted, calls: AtomicU64::new(0), nanos: AtomicU64::new(0) }
+    }
+
+    fn add(&self, took: Duration) {
+        if took < LONGEST {
+            self.nanos.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
+            self.calls.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// A thread at work.
@@ -39,6 +67,9 @@ struct Worker {
     me: u16,
     /// Signals that were meant for this thread, so far.
     due: u32,
+    /// Where it sits, as of when it last looked.
+    sits: usize,
+    made: u64,
 }
 
 /// Tells that a thread has ended, also if it panics.
@@ -79,11 +110,13 @@ pub(super) fn serve_once(shared: &Arc<Shared>, me: u16, bell: Arc<Bell>) {
 
 impl Worker {
     fn new(me: u16, bell: Arc<Bell>) -> Self {
-        Worker { attended: Attended::new(bell, interrupt::signal()), me, due: 0 }
+        let attended = Attended::new(bell, interrupt::signal());
+        Worker { attended, me, due: 0, sits: NO_SEAT, made: 0 }
     }
 
     /// Makes calls until none is posted.
     fn work(&mut self, shared: &Shared) {
+        shared.seat.sit(self.me, &mut self.sits);
         while let Some((page, i)) = shared.pages.claim() {
             self.run(shared, page, i);
         }
@@ -94,6 +127,8 @@ impl Worker {
         let Some((number, args)) = entry.begin(self.me) else { return };
         let steps = (number == PROGRAM).then(|| steps(&args));
         let bell = self.attended.bell();
+        self.made += u64::from(shared.samples.wanted);
+        let start = (self.made % SAMPLED == 1).then(Instant::now);
         let ret = match steps {
             Some(steps) => {
                 // SAFETY: while the program runs its steps are this thread's alone.
@@ -102,6 +137,9 @@ impl Worker {
             }
             None => make(entry, number, &args, bell),
         };
+        if let Some(start) = start {
+            shared.samples.add(start.elapsed());
+        }
         let finished = entry.finish(ret);
         match finished.ended {
             Ended::Wanted => {

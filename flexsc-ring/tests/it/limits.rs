@@ -109,6 +109,7 @@ fn the_smallest_options_work() {
             pages: 1,
             spin_us: 0,
             idle: Duration::ZERO,
+            placement: flexsc_ring::Placement::Anywhere,
         };
         on(&smallest, |bench| {
             let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");

@@ -36,6 +36,8 @@ mod properties;
 #[cfg(not(loom))]
 mod sockets;
 #[cfg(not(loom))]
+mod specializer;
+#[cfg(not(loom))]
 mod storm;
 #[cfg(not(loom))]
 mod support;

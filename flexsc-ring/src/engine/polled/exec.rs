@@ -53,8 +53,7 @@ impl Exec for Trapped {
 
 impl Exec for SyscallThreads {
     fn start(&mut self, slot: u32, trap: Trap) -> Option<i64> {
-        self.post(slot, trap);
-        None
+        SyscallThreads::start(self, slot, trap)
     }
 
     fn publish(&mut self) {
