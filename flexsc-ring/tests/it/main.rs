@@ -28,6 +28,8 @@ mod interrupt;
 #[cfg(not(loom))]
 mod limits;
 #[cfg(not(loom))]
+mod placement;
+#[cfg(not(loom))]
 mod pool;
 #[cfg(not(loom))]
 mod probe;

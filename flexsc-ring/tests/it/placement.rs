@@ -1,0 +1,161 @@
+//! Syscall threads run where they were told to, and what they do is the same everywhere.
+
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use flexsc_ring::{AnyRing, CWD, Call, Engine, Options, Placement, Ring, RingError, Value};
+
+use crate::support::{Bench, Buf, alone, errno, on};
+
+/// The processors that this thread may use.
+fn allowed() -> Vec<usize> {
+    // SAFETY: a zeroed set is valid, and its size is told.
+    unsafe {
+        let mut set = std::mem::zeroed::<libc::cpu_set_t>();
+        assert_eq!(libc::sched_getaffinity(0, size_of_val(&set), &mut set), 0);
+        (0..libc::CPU_SETSIZE as usize).filter(|cpu| libc::CPU_ISSET(*cpu, &set)).collect()
+    }
+}
+
+fn stay_on(cpu: usize) {
+    // SAFETY: as above.
+    unsafe {
+        let mut set = std::mem::zeroed::<libc::cpu_set_t>();
+        libc::CPU_SET(cpu, &mut set);
+        assert_eq!(libc::sched_setaffinity(0, size_of_val(&set), &set), 0);
+    }
+}
+
+/// The processor on which a posted call is made.
+fn cpu_of_a_call(bench: &mut Bench) -> usize {
+    let cpu: &'static mut u32 = Box::leak(Box::new(u32::MAX));
+    let args = [std::ptr::from_mut(cpu).expose_provenance() as u64, 0, 0, 0, 0, 0];
+    // SAFETY: the number's place is never freed.
+    let call = unsafe { Call::raw(libc::SYS_getcpu as u16, args) };
+    assert!(matches!(bench.value(call), Value::Raw(0)));
+    *cpu as usize
+}
+
+fn placed(placement: Placement, engine: Engine) -> Options {
+    Options { placement, ..Options::with_engine(engine) }
+}
+
+#[test]
+fn threads_stay_on_their_processors() {
+    for engine in [Engine::Threads, Engine::Uring] {
+        for cpu in allowed() {
+            on(&placed(Placement::Cpus(vec![cpu]), engine), |bench| {
+                (0..50).for_each(|_| assert_eq!(cpu_of_a_call(bench), cpu));
+            });
+        }
+    }
+}
+
+#[test]
+fn threads_follow_the_poster_to_its_processor() {
+    // The thread of this test ends with it, and its affinity too.
+    on(&placed(Placement::Poster, Engine::Threads), |bench| {
+        for cpu in allowed().into_iter().cycle().take(10) {
+            stay_on(cpu);
+            (0..10).for_each(|_| assert_eq!(cpu_of_a_call(bench), cpu));
+        }
+    });
+}
+
+#[test]
+fn measured_threads_leave_the_processor_to_the_poster() {
+    let all = allowed();
+    if all.len() < 2 {
+        return eprintln!("skipped: one processor");
+    }
+    on(&placed(Placement::Measured, Engine::Threads), |bench| {
+        let mut beside = 0;
+        for _ in 0..50 {
+            let mut me = 0u32;
+            let cpu = cpu_of_a_call(bench);
+            // SAFETY: `me` outlives the call.
+            unsafe { libc::syscall(libc::SYS_getcpu, &raw mut me, 0, 0) };
+            beside += u32::from(cpu != me as usize);
+        }
+        // The poster may move in between.
+        assert!(beside > 25, "{beside} of 50");
+    });
+}
+
+#[test]
+fn processors_that_are_not_there_are_refused_by_number() {
+    for cpus in [vec![], vec![9_999], vec![allowed()[0], usize::MAX]] {
+        match AnyRing::<Buf>::new(&placed(Placement::Cpus(cpus.clone()), Engine::Auto)) {
+            Err(error @ RingError::Option { option: "placement", .. }) => {
+                let text = error.to_string();
+                assert!(text.contains(&format!("processors {}", allowed()[0])), "{text}");
+            }
+            other => panic!("{cpus:?}: {:?}", other.err()),
+        }
+    }
+}
+
+#[test]
+fn calls_have_the_same_results_wherever_they_are_made() {
+    let first = allowed()[0];
+    for placement in [Placement::Cpus(vec![first]), Placement::Poster, Placement::Measured] {
+        on(&placed(placement.clone(), Engine::Threads), |bench| {
+            let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
+            let (start, mut calls) = (Instant::now(), 0);
+            while start.elapsed() < Duration::from_millis(150) {
+                bench.post(Call::stat(CWD, c"/dev/null".into()), 0);
+                bench.post(Call::stat(CWD, c"/no/such/file".into()), 1);
+                bench.post(Call::recv(ours.as_raw_fd()), 2);
+                bench.post(Call::send(theirs.as_raw_fd(), vec![5; 3], 0..3), 3);
+                assert!(matches!(bench.next_of(0).result, Ok(Value::Stat(_))));
+                assert_eq!(errno(&bench.next_of(1)), libc::ENOENT);
+                assert_eq!(crate::support::received(bench.next_of(2)), [5; 3]);
+                assert_eq!(crate::support::moved(bench.next_of(3)).0, 3);
+                calls += 2;
+            }
+            let stats = bench.ring.stats();
+            if placement == Placement::Measured {
+                assert!(stats.made_here + stats.posted_elsewhere >= calls, "{stats}");
+            } else {
+                assert_eq!((stats.made_here, stats.posted_elsewhere), (0, 0));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_ring_dropped_by_a_forked_child_leaves_the_parent_s_alone() {
+    alone("placement::a_ring_dropped_by_a_forked_child_leaves_the_parent_s_alone", || {
+        let options = Options::with_engine(Engine::Threads);
+        let mut ring: AnyRing<Buf> = AnyRing::new(&options).expect("threads");
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let byte: &'static mut [u8; 1] = Box::leak(Box::new([0]));
+        let at = byte.as_mut_ptr().expose_provenance() as u64;
+        // SAFETY: the byte is never freed.
+        let read = unsafe {
+            Call::raw(libc::SYS_read as u16, [reader.as_raw_fd() as u64, at, 1, 0, 0, 0])
+        };
+        ring.submit(read, 1).expect("room");
+        ring.wait(Some(Duration::from_millis(20))).expect("waits");
+        // SAFETY: the child only drops the ring and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let start = Instant::now();
+            drop(ring);
+            let late = start.elapsed() > Duration::from_millis(500);
+            // SAFETY: ends this process.
+            unsafe { libc::_exit(i32::from(late)) };
+        }
+        let mut status = -1;
+        // SAFETY: `status` outlives the call.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert_eq!(status, 0, "the child ended well, and soon");
+        std::io::Write::write_all(&mut &writer, b"x").expect("written");
+        let mut done = Vec::new();
+        while done.is_empty() {
+            ring.wait(None).expect("waits");
+            ring.reap(&mut |completion| done.push(completion.result));
+        }
+        assert!(matches!(done[..], [Ok(Value::Raw(1))]), "{done:?}");
+    });
+}
