@@ -28,6 +28,10 @@ mod interrupt;
 #[cfg(not(loom))]
 mod limits;
 #[cfg(not(loom))]
+mod mappings;
+#[cfg(not(loom))]
+mod orphans;
+#[cfg(not(loom))]
 mod placement;
 #[cfg(not(loom))]
 mod pool;
@@ -45,6 +49,10 @@ mod storm;
 mod support;
 #[cfg(not(loom))]
 mod typed;
+#[cfg(not(loom))]
+mod vectors;
+#[cfg(not(loom))]
+mod waits;
 #[cfg(not(loom))]
 mod wake;
 
