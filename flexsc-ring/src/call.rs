@@ -11,6 +11,8 @@ use crate::address::Address;
 use crate::mapping::{Advice, Mapping};
 use crate::socket_option::SocketOption;
 
+use crate::chain::Chain;
+
 /// What a caller may lend to the kernel: any owned bytes. Implemented for every type that fits.
 pub trait Buffer: AsRef<[u8]> + AsMut<[u8]> + Send + 'static {}
 
@@ -346,6 +348,10 @@ pub enum Call<B> {
     },
     /// Any other system call; made by [`Call::raw`].
     Raw(RawCall),
+    /// Closes the descriptor that a chain has opened last; only in a [`Chain`].
+    CloseOpened,
+    /// Calls that are made one after the other.
+    Chain(Chain<B>),
 }
 
 /// A system call by number. Made only by the unsafe [`Call::raw`], whose promise is for one call: so
@@ -512,5 +518,21 @@ impl<B> Call<B> {
     /// the ring is dropped before.
     pub unsafe fn raw(number: u16, args: [u64; 6]) -> Self {
         Call::Raw(RawCall { number, args })
+    }
+
+    /// Calls made one after the other, with one completion.
+    pub fn chain(chain: Chain<B>) -> Self {
+        Call::Chain(chain)
+    }
+
+    /// In a [`Chain`]: closes the descriptor that the chain has opened last and not closed yet,
+    /// also if a call in between has failed.
+    pub fn close_opened() -> Self {
+        Call::CloseOpened
+    }
+
+    /// Its result is a new descriptor.
+    pub(crate) fn opens(&self) -> bool {
+        matches!(self, Call::Accept { .. } | Call::OpenAt2 { .. })
     }
 }

@@ -134,7 +134,8 @@ impl<B> Call<B> {
         Call::SetSockOpt { fd, option }
     }
 
-    /// The buffer that was lent, if the call has one.
+    /// The buffer that was lent, if the call has one. Those of a chain are in
+    /// [`Chain::into_calls`](crate::Chain::into_calls).
     pub fn into_buf(self) -> Option<B> {
         match self {
             Call::Send { buf, .. }
@@ -153,6 +154,53 @@ impl<B> Call<B> {
             | Call::ReadVectored { bufs, .. }
             | Call::WriteVectored { bufs, .. } => bufs,
             one => one.into_buf().into_iter().collect(),
+        }
+    }
+
+    /// Shows every descriptor that the call names by number.
+    #[inline]
+    pub(crate) fn each_fd(&mut self, mut show: impl FnMut(&mut RawFd)) {
+        match self {
+            Call::Accept { listener: fd, .. }
+            | Call::Recv { fd, .. }
+            | Call::RecvInto { fd, .. }
+            | Call::Send { fd, .. }
+            | Call::SendVectored { fd, .. }
+            | Call::Read { fd, .. }
+            | Call::ReadVectored { fd, .. }
+            | Call::Write { fd, .. }
+            | Call::WriteVectored { fd, .. }
+            | Call::OpenAt2 { dir: fd, .. }
+            | Call::Statx { dir: fd, .. }
+            | Call::Unlink { dir: fd, .. }
+            | Call::Mkdir { dir: fd, .. }
+            | Call::Poll { fd, .. }
+            | Call::Shutdown { fd, .. }
+            | Call::Getdents64 { fd, .. }
+            | Call::Connect { fd, .. }
+            | Call::EpollWait { epoll: fd, .. }
+            | Call::Fsync { fd, .. }
+            | Call::Ftruncate { fd, .. }
+            | Call::Fallocate { fd, .. }
+            | Call::Flock { fd, .. }
+            | Call::Mmap { file: Some(fd), .. }
+            | Call::SetSockOpt { fd, .. } => show(fd),
+            Call::Sendfile { out: one, input: other, .. }
+            | Call::Splice { from: one, to: other, .. }
+            | Call::CopyFileRange { from: one, to: other, .. }
+            | Call::Rename { from_dir: one, to_dir: other, .. }
+            | Call::EpollCtl { epoll: one, fd: other, .. } => {
+                show(one);
+                show(other);
+            }
+            Call::Nop
+            | Call::Close(_)
+            | Call::Timeout { .. }
+            | Call::Mmap { file: None, .. }
+            | Call::Madvise { .. }
+            | Call::Raw(_)
+            | Call::CloseOpened
+            | Call::Chain(_) => {}
         }
     }
 
@@ -198,6 +246,8 @@ impl<B> Call<B> {
             Call::Madvise { .. } => "madvise",
             Call::SetSockOpt { .. } => "setsockopt",
             Call::Raw(_) => "raw",
+            Call::CloseOpened => "close",
+            Call::Chain(_) => "chain",
         }
     }
 

@@ -2,12 +2,21 @@
 
 use std::collections::VecDeque;
 
-use crate::result::Completion;
+use crate::chains;
+use crate::result::{Completion, Value};
+
+/// How many calls have ended with it.
+fn calls_of<B>(completion: &Completion<B>) -> usize {
+    match &completion.result {
+        Ok(Value::Chain(results)) => chains::weight(results.len()),
+        _ => usize::from(!completion.more),
+    }
+}
 
 /// A queue of completions.
 pub(crate) struct Completions<B> {
     queue: VecDeque<Completion<B>>,
-    /// How many of them are the last ones of their calls.
+    /// How many calls have ended with them.
     last: usize,
 }
 
@@ -28,7 +37,7 @@ impl<B> Completions<B> {
 
     #[inline]
     pub(crate) fn push(&mut self, completion: Completion<B>) {
-        self.last += usize::from(!completion.more);
+        self.last += calls_of(&completion);
         self.queue.push_back(completion);
     }
 
@@ -37,7 +46,7 @@ impl<B> Completions<B> {
         let n = self.queue.len();
         for _ in 0..n {
             if let Some(completion) = self.queue.pop_front() {
-                self.last -= usize::from(!completion.more);
+                self.last -= calls_of(&completion);
                 sink(completion);
             }
         }

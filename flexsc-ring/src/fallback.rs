@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::chains;
+use crate::result::{Completion, Failure, Value};
+
 /// Why a call, or a ring, did not go the engine's own way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -105,6 +108,15 @@ impl Stats {
     /// Calls posted and not ended.
     pub fn in_flight(&self) -> usize {
         self.submitted.saturating_sub(self.completed) as usize
+    }
+
+    /// Notes the end of a chain.
+    pub(crate) fn chain_ended<B>(&mut self, completion: &Completion<B>) {
+        let Ok(Value::Chain(results)) = &completion.result else { return };
+        let cancelled =
+            |result: &&_| matches!(result, Err(failure) if Failure::is_cancelled(failure));
+        self.completed += chains::weight(results.len()) as u64;
+        self.cancelled += results.iter().filter(cancelled).count() as u64;
     }
 
     /// Notes the end of a call, with the `errno` that it failed with.

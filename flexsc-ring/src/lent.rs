@@ -3,6 +3,8 @@
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 
+use crate::call::Call;
+
 /// Most buffers that one call takes (`IOV_MAX`).
 pub(crate) const MOST_BUFFERS: usize = 1024;
 
@@ -14,6 +16,16 @@ pub(crate) enum Lent<B> {
 }
 
 impl<B> Lent<B> {
+    /// What was lent to a call that is not made.
+    pub(crate) fn of(call: Call<B>) -> Self {
+        match call {
+            Call::SendVectored { bufs, .. }
+            | Call::ReadVectored { bufs, .. }
+            | Call::WriteVectored { bufs, .. } => Lent::Many(bufs),
+            one => one.into_buf().map_or(Lent::Nothing, Lent::One),
+        }
+    }
+
     /// The buffers, as a failure gives them back.
     pub(crate) fn back(self) -> (Option<B>, Vec<B>) {
         match self {

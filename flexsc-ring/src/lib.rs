@@ -3,6 +3,7 @@
 //! | module | the question it answers |
 //! |---|---|
 //! | `call`, `calls`, `result` | what can be posted, and what comes back? |
+//! | `chain`, `chains` | which calls can be made one after the other, and which is next? |
 //! | `address`, `socket_option`, `mapping` | what do connect, setsockopt, mmap speak of? |
 //! | `ring` | how is it posted, reaped, awaited, cancelled? |
 //! | `event_loop` | which callback runs when a call has completed? |
@@ -25,6 +26,8 @@ mod bell;
 mod buffer;
 mod call;
 mod calls;
+mod chain;
+mod chains;
 mod completions;
 mod engine;
 mod entry;
@@ -57,6 +60,7 @@ mod work;
 pub use address::Address;
 pub use buffer::RecvBuf;
 pub use call::{Buffer, CURRENT, CWD, Call, EpollChange, Interest, Lock, RawCall, Readiness};
+pub use chain::{Chain, ChainFault, OPENED};
 pub use engine::{AnyRing, Direct, Threads, Uring};
 pub use event_loop::{EventLoop, LoopStats, Refused};
 pub use fallback::{Reason, Stats};

@@ -194,7 +194,33 @@ pub(crate) struct Parts<B> {
 
 /// Refuses a range that does not lie within the buffer, and what the kernel could not be told.
 pub(crate) fn check_range<B: Buffer>(call: Call<B>) -> Result<Call<B>, PostError<B>> {
-    let (start, end, len) = match &call {
+    match fault_of(&call) {
+        None => Ok(call),
+        Some(fault) => Err(fault.refuse(call)),
+    }
+}
+
+/// What is wrong with a call that the kernel could not be told of.
+pub(crate) enum Fault {
+    Range { start: usize, end: usize, len: usize },
+    Buffers { count: usize },
+    Address { len: usize },
+}
+
+impl Fault {
+    /// Gives `call` back, which has the fault or is the chain of one that has.
+    pub(crate) fn refuse<B>(self, call: Call<B>) -> PostError<B> {
+        match self {
+            Fault::Range { start, end, len } => PostError::Range { call, start, end, len },
+            Fault::Buffers { count } => PostError::Buffers { call, count, most: MOST_BUFFERS },
+            Fault::Address { len } => PostError::Address { call, len, most: MOST_NAME },
+        }
+    }
+}
+
+/// The first thing wrong with a call.
+pub(crate) fn fault_of<B: Buffer>(call: &Call<B>) -> Option<Fault> {
+    let (start, end, len) = match call {
         Call::Send { buf, start, end, .. }
         | Call::Write { buf, start, end, .. }
         | Call::Read { buf, start, end, .. }
@@ -202,23 +228,14 @@ pub(crate) fn check_range<B: Buffer>(call: Call<B>) -> Result<Call<B>, PostError
         Call::Madvise { mapping, start, end, .. } => (*start, *end, mapping.size()),
         Call::SendVectored { bufs, .. }
         | Call::ReadVectored { bufs, .. }
-        | Call::WriteVectored { bufs, .. }
-            if bufs.len() > MOST_BUFFERS =>
-        {
-            let (count, most) = (bufs.len(), MOST_BUFFERS);
-            return Err(PostError::Buffers { call, count, most });
+        | Call::WriteVectored { bufs, .. } => {
+            let count = bufs.len();
+            return (count > MOST_BUFFERS).then_some(Fault::Buffers { count });
         }
-        Call::Connect { to, .. } => match to.bad_name() {
-            Some(len) => return Err(PostError::Address { call, len, most: MOST_NAME }),
-            None => return Ok(call),
-        },
-        _ => return Ok(call),
+        Call::Connect { to, .. } => return to.bad_name().map(|len| Fault::Address { len }),
+        _ => return None,
     };
-    if start <= end && end <= len {
-        Ok(call)
-    } else {
-        Err(PostError::Range { call, start, end, len })
-    }
+    (start > end || end > len).then_some(Fault::Range { start, end, len })
 }
 
 /// Takes a call apart.
@@ -311,6 +328,8 @@ fn without_buffer<B>(call: Call<B>) -> Op {
             let (number, event) = epoll_change(change);
             Work::EpollCtl { epoll, fd, number, event }
         }
+        // Taken apart by `chains`, never posted as they are.
+        Call::CloseOpened | Call::Chain(_) => return Op::Nop,
         Call::Nop
         | Call::Send { .. }
         | Call::Read { .. }
@@ -695,7 +714,8 @@ pub(crate) fn settle<B>(
     })
 }
 
-fn failure<B>(ret: i64, lent: Lent<B>) -> Failure<B> {
+/// The failure that a negated `errno` stands for.
+pub(crate) fn failure<B>(ret: i64, lent: Lent<B>) -> Failure<B> {
     let (buf, bufs) = lent.back();
     Failure { error: sys::error_of(ret), buf, bufs }
 }
@@ -730,6 +750,17 @@ pub(crate) fn made_fd<B>(value: &Result<Value<B>, Failure<B>>) -> Option<RawFd> 
     match value {
         Ok(Value::Accepted(fd) | Value::Opened(fd)) => Some(fd.as_raw_fd()),
         _ => None,
+    }
+}
+
+/// Takes the descriptor out of the result of a call that makes one.
+pub(crate) fn take_fd<B>(value: &mut Result<Value<B>, Failure<B>>) -> Option<OwnedFd> {
+    match std::mem::replace(value, Ok(Value::Done)) {
+        Ok(Value::Accepted(fd) | Value::Opened(fd)) => Some(fd),
+        other => {
+            *value = other;
+            None
+        }
     }
 }
 

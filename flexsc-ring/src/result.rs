@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 
 use crate::buffer::RecvBuf;
 use crate::call::{Call, Readiness};
+use crate::chain::ChainFault;
 use crate::mapping::Mapping;
 
 /// What a call that succeeded gives.
@@ -46,6 +47,8 @@ pub enum Value<B> {
     Mapped(Mapping),
     /// Of [`Call::raw`]: what the system call returned.
     Raw(i64),
+    /// Of [`Call::Chain`]: a result a call, in their order.
+    Chain(Vec<Result<Value<B>, Failure<B>>>),
 }
 
 impl<B> fmt::Debug for Value<B> {
@@ -65,6 +68,7 @@ impl<B> fmt::Debug for Value<B> {
             Value::Events(events) => f.debug_tuple("Events").field(events).finish(),
             Value::Mapped(mapping) => mapping.fmt(f),
             Value::Raw(ret) => f.debug_tuple("Raw").field(ret).finish(),
+            Value::Chain(results) => f.debug_tuple("Chain").field(results).finish(),
         }
     }
 }
@@ -233,6 +237,16 @@ pub enum PostError<B> {
         /// How many bytes it may have.
         most: usize,
     },
+    /// A chain that cannot be made, or a call that has no meaning outside of one.
+    #[error("call {at}: {fault}")]
+    Chain {
+        /// The call, given back.
+        call: Call<B>,
+        /// Which call of the chain, from 0 on.
+        at: usize,
+        /// What is wrong with it.
+        fault: ChainFault,
+    },
 }
 
 impl<B> PostError<B> {
@@ -244,7 +258,8 @@ impl<B> PostError<B> {
             | PostError::Many(call)
             | PostError::Number(call, _)
             | PostError::Buffers { call, .. }
-            | PostError::Address { call, .. } => call,
+            | PostError::Address { call, .. }
+            | PostError::Chain { call, .. } => call,
         }
     }
 }

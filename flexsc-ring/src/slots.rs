@@ -62,6 +62,12 @@ pub(crate) struct Slot<B> {
     pub(crate) held: Cell<u16>,
     /// Engine's mark: how often the number of its descriptor had been closed when it was posted.
     pub(crate) closings: Cell<u32>,
+    /// The chain that it is a call of, or [`NONE`]; `user` is then the call's place in it.
+    pub(crate) chain: Cell<u32>,
+    /// It cannot be tried again: the close of its descriptor is on its way. With a number other
+    /// than [`NONE`]: it uses the io_uring's own descriptor of that number.
+    pub(crate) last_try: Cell<bool>,
+    pub(crate) direct: Cell<u32>,
 }
 
 impl<B> Slot<B> {
@@ -81,6 +87,9 @@ impl<B> Slot<B> {
             linked: Cell::new(false),
             held: Cell::new(0),
             closings: Cell::new(0),
+            chain: Cell::new(NONE),
+            last_try: Cell::new(false),
+            direct: Cell::new(NONE),
         }
     }
 
@@ -139,12 +148,6 @@ impl<B: Buffer> Slots<B> {
         self.live
     }
 
-    /// No further call fits.
-    #[inline]
-    pub(crate) fn is_full(&self) -> bool {
-        self.live >= self.limit
-    }
-
     /// The bound given to `new`.
     pub(crate) fn limit(&self) -> usize {
         self.limit
@@ -182,7 +185,7 @@ impl<B: Buffer> Slots<B> {
         index < self.span() && (ticket >> 32) as u32 <= self.at(index).generation.get()
     }
 
-    /// Puts a call into a slot. The caller has asked `is_full`.
+    /// Puts a call into a slot. The caller keeps to the limit.
     pub(crate) fn insert(&mut self, parts: Parts<B>, user: u64) -> u32 {
         if self.free == NONE {
             self.grow();
@@ -213,6 +216,9 @@ impl<B: Buffer> Slots<B> {
         slot.cancelled.set(false);
         slot.mark.set(false);
         slot.linked.set(false);
+        slot.chain.set(NONE);
+        slot.last_try.set(false);
+        slot.direct.set(NONE);
         let next = slot.next.replace(NONE);
         self.free = next;
         self.live += 1;

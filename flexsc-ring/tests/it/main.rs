@@ -10,6 +10,8 @@ mod allocations;
 #[cfg(not(loom))]
 mod cancel;
 #[cfg(not(loom))]
+mod chains;
+#[cfg(not(loom))]
 mod closes;
 #[cfg(not(loom))]
 mod conformance;

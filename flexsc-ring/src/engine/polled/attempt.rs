@@ -7,7 +7,7 @@ use crate::call::Buffer;
 use crate::fallback::Reason;
 use crate::op::{CANCELED, Direction, Op, made_fd, settle, would_block};
 use crate::result::{Completion, Value};
-use crate::slots::Stage;
+use crate::slots::{NONE, Stage};
 use crate::sys;
 
 impl<B: Buffer, X: Exec> Polled<B, X> {
@@ -56,8 +56,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         if slot.multishot.get() && !slot.cancelled.get() && !end_of_stream {
             return self.one_of_many(index, ret, received);
         }
-        let completion = self.finish(index, ret, received);
-        self.done.push(completion);
+        self.finish(index, ret, received);
     }
 
     fn failed(&mut self, index: u32, ret: i64) {
@@ -115,14 +114,13 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
 
     /// Takes a call out and queues its last completion.
     pub(super) fn end(&mut self, index: u32, ret: i64) {
-        let completion = self.finish(index, ret, None);
-        self.done.push(completion);
+        self.finish(index, ret, None);
     }
 
-    /// Takes a call out, after its last result.
-    fn finish(&mut self, index: u32, ret: i64, received: Option<RecvBuf>) -> Completion<B> {
+    /// Takes a call out, after its last result, which it queues or hands to its chain.
+    fn finish(&mut self, index: u32, ret: i64, received: Option<RecvBuf>) {
         let slot = self.slots.at(index);
-        let user = slot.user.get();
+        let (user, chain) = (slot.user.get(), slot.chain.get());
         if let Some(at) = slot.op().timer() {
             self.timers.remove(at, index);
         }
@@ -133,12 +131,18 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             }
         }
         let (op, buf) = self.slots.take(index);
-        self.stats.ended(ret);
         let result = settle(op, buf, ret, received);
         if let Some(fd) = made_fd(&result) {
             self.forget(fd);
         }
-        Completion { user, result, more: false }
+        if chain != NONE {
+            if self.chains.ended(chain, user as usize, result) {
+                self.onward.push_back(chain);
+            }
+            return;
+        }
+        self.stats.ended(ret);
+        self.done.push(Completion { user, result, more: false });
     }
 
     /// The writer that waited behind one that has ended may find room.

@@ -16,12 +16,14 @@ use self::watch::{Event, HANG_UP, Watch};
 use super::GRACE;
 use crate::buffer::PoolOwner;
 use crate::call::{Buffer, Call};
+use crate::chain::check;
+use crate::chains::{Chains, Next, weight};
 use crate::completions::Completions;
 use crate::fallback::{Reason, Stats};
-use crate::op::{CANCELED, Direction, Op, check_range, poll_events, ret_of, split};
+use crate::op::{CANCELED, Direction, Op, poll_events, ret_of, split};
 use crate::options::{Engine, Options, Report, RingError};
 use crate::result::{Cancelled, Completion, PostError, Ticket};
-use crate::slots::{Slots, Stage};
+use crate::slots::{NONE, Slots, Stage};
 use crate::sys;
 use crate::syscall_threads::Stopping;
 use crate::timers::Timers;
@@ -38,6 +40,9 @@ pub(super) struct Polled<B: Buffer, X> {
     watch: Watch,
     pool: PoolOwner,
     slots: Slots<B>,
+    chains: Chains<B>,
+    /// Chains of which a call has ended.
+    onward: VecDeque<u32>,
     ready: VecDeque<u64>,
     starved: VecDeque<u64>,
     timers: Timers,
@@ -73,6 +78,8 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             watch,
             pool,
             slots: Slots::new(options.in_flight),
+            chains: Chains::new(),
+            onward: VecDeque::new(),
             ready: VecDeque::new(),
             starved: VecDeque::new(),
             timers: Timers::default(),
@@ -100,19 +107,55 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.slots.live() + self.done.ended()
+        self.under_way() + self.done.ended()
+    }
+
+    /// Calls that have not ended, those to come in chains included.
+    fn under_way(&self) -> usize {
+        self.slots.live() + self.chains.beyond()
     }
 
     pub(super) fn submit(&mut self, call: Call<B>, user: u64) -> Result<Ticket, PostError<B>> {
-        if self.slots.is_full() {
+        if self.under_way() >= self.slots.limit() {
             return Err(PostError::Full(call, self.slots.limit()));
         }
-        let call = check_range(call)?;
+        let call = check(call)?;
+        if let Call::Chain(chain) = call {
+            let n = weight(chain.len());
+            if self.under_way() + n > self.slots.limit() {
+                return Err(PostError::Full(Call::Chain(chain), self.slots.limit()));
+            }
+            let index = self.chains.begin(chain, user);
+            let ticket = self.chains.ticket(index);
+            self.stats.submitted += n as u64;
+            self.onward.push_back(index);
+            self.go_on();
+            return Ok(Ticket::new(ticket));
+        }
         let index = self.slots.insert(split(call), user);
         let ticket = self.slots.ticket(index);
         self.stats.submitted += 1;
         self.begin(index);
         Ok(Ticket::new(ticket))
+    }
+
+    /// Makes the next calls of chains of which one has ended.
+    fn go_on(&mut self) {
+        while let Some(chain) = self.onward.pop_front() {
+            match self.chains.next(chain) {
+                Next::Run(call, place) => {
+                    let index = self.slots.insert(split(call), place as u64);
+                    self.slots.at(index).chain.set(chain);
+                    self.chains.placed(chain, place, index);
+                    self.begin(index);
+                }
+                Next::Wait => {}
+                Next::Over(completion) => {
+                    self.stats.chain_ended(&completion);
+                    self.done.push(completion);
+                }
+            }
+        }
     }
 
     /// Sends a new call on its way.
@@ -268,6 +311,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
                 self.attempt(index);
             }
         }
+        self.go_on();
     }
 
     /// Ends timeouts, and lines up calls whose pause is over.
@@ -372,10 +416,29 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
 
     pub(super) fn cancel(&mut self, ticket: Ticket) -> Cancelled {
         let ticket = ticket.number();
+        if let Some(chain) = self.chains.find(ticket) {
+            let met = self.cancel_chain(chain);
+            self.go_on();
+            return met;
+        }
         let Some(index) = self.slots.find(ticket) else {
-            let known = self.slots.knows(ticket);
+            let known = self.slots.knows(ticket) || self.chains.knows(ticket);
             return if known { Cancelled::TooLate } else { Cancelled::Unknown };
         };
+        self.cancel_at(index)
+    }
+
+    fn cancel_chain(&mut self, chain: u32) -> Cancelled {
+        let mut met = Cancelled::Requested;
+        for index in self.chains.stop(chain).into_iter().filter(|index| *index != NONE) {
+            if !matches!(self.slots.at(index).op(), Op::Close { .. }) {
+                met = self.cancel_at(index);
+            }
+        }
+        met
+    }
+
+    fn cancel_at(&mut self, index: u32) -> Cancelled {
         let slot = self.slots.at(index);
         if slot.stage.get() != Stage::Running {
             self.end(index, CANCELED);

@@ -4,11 +4,12 @@ use io_uring::cqueue::{self, Entry};
 
 use super::sqe::readiness_of;
 use super::{IGNORE, Uring, WAKE};
+use crate::buffer::RecvBuf;
 use crate::call::Buffer;
 use crate::fallback::Reason;
-use crate::op::{CANCELED, Op, would_block};
+use crate::op::{CANCELED, Op, settle, would_block};
 use crate::result::{Completion, Value};
-use crate::slots::Stage;
+use crate::slots::{NONE, Stage};
 use crate::sys;
 
 impl<B: Buffer> Uring<B> {
@@ -26,7 +27,7 @@ impl<B: Buffer> Uring<B> {
     }
 
     #[inline]
-    fn on_entry(&mut self, entry: &Entry) -> Option<Completion<B>> {
+    pub(super) fn on_entry(&mut self, entry: &Entry) -> Option<Completion<B>> {
         let (ticket, flags) = (entry.user_data(), entry.flags());
         let more = cqueue::more(flags);
         let ret = i64::from(entry.result());
@@ -49,16 +50,15 @@ impl<B: Buffer> Uring<B> {
         if slot.mark.get() {
             return self.became_ready(index, ret);
         }
+        if slot.last_try.get() {
+            return self.on_last_try(index, ret);
+        }
         match slot.op() {
             Op::Recv { .. } => self.on_recv(index, ret, more, chosen),
             Op::Accept { .. } => self.on_accept(index, ret, more),
             op => {
                 let ret = op.verdict(ret);
-                if ret < 0 {
-                    self.on_failure(index, ret)
-                } else {
-                    Some(self.finish(index, ret, None))
-                }
+                if ret < 0 { self.on_failure(index, ret) } else { self.finish(index, ret, None) }
             }
         }
     }
@@ -73,7 +73,7 @@ impl<B: Buffer> Uring<B> {
         let Some(id) = chosen.filter(|_| ret > 0) else {
             chosen.into_iter().for_each(|id| self.pool.put(id));
             return match ret {
-                0 => Some(self.finish(index, 0, None)),
+                0 => self.finish(index, 0, None),
                 _ => self.on_failure(index, ret),
             };
         };
@@ -83,7 +83,7 @@ impl<B: Buffer> Uring<B> {
             let result = Ok(Value::Received(received));
             return Some(Completion { user, result, more: true });
         }
-        Some(self.finish(index, ret, Some(received)))
+        self.finish(index, ret, Some(received))
     }
 
     fn on_accept(&mut self, index: u32, ret: i64, more: bool) -> Option<Completion<B>> {
@@ -95,7 +95,7 @@ impl<B: Buffer> Uring<B> {
             let result = Ok(Value::Accepted(sys::adopt(ret)));
             return Some(Completion { user, result, more: true });
         }
-        Some(self.finish(index, ret, None))
+        self.finish(index, ret, None)
     }
 
     /// A multishot call whose kernel part has ended, though its result is no end: posts it again.
@@ -109,13 +109,38 @@ impl<B: Buffer> Uring<B> {
         true
     }
 
+    /// Takes a call out, after its last result, which goes to the caller or to its chain.
+    #[inline]
+    pub(super) fn finish(
+        &mut self,
+        index: u32,
+        ret: i64,
+        received: Option<RecvBuf>,
+    ) -> Option<Completion<B>> {
+        let slot = self.slots.at(index);
+        let (user, chain) = (slot.user.get(), slot.chain.get());
+        let direct_open = slot.direct.get() != NONE && matches!(slot.op(), Op::Open { .. });
+        let (op, buf) = self.slots.take(index);
+        // What an open into the registered table returns is no descriptor.
+        let op = if direct_open { Op::Nop } else { op };
+        let result = settle(op, buf, ret, received);
+        if chain != NONE {
+            if self.chains.ended(chain, user as usize, result) {
+                self.onward.push_back(chain);
+            }
+            return None;
+        }
+        self.stats.ended(ret);
+        Some(Completion { user, result, more: false })
+    }
+
     /// A failure that is the call's end, or one to be tried again.
     fn on_failure(&mut self, index: u32, ret: i64) -> Option<Completion<B>> {
         let slot = self.slots.at(index);
         if slot.cancelled.get() {
             let retry =
                 would_block(ret) || slot.op().starts_over(ret) || ret == -i64::from(libc::ENOBUFS);
-            return Some(self.finish(index, if retry { CANCELED } else { ret }, None));
+            return self.finish(index, if retry { CANCELED } else { ret }, None);
         }
         if ret == -i64::from(libc::ENOBUFS) && matches!(slot.op(), Op::Recv { .. }) {
             slot.stage.set(Stage::Starved);
@@ -131,7 +156,7 @@ impl<B: Buffer> Uring<B> {
         if would_block(ret) && self.await_readiness(index) {
             return None;
         }
-        Some(self.finish(index, ret, None))
+        self.finish(index, ret, None)
     }
 
     /// A descriptor in non-blocking mode makes io_uring give up where it would wait: waits for it
@@ -155,10 +180,10 @@ impl<B: Buffer> Uring<B> {
 
     fn became_ready(&mut self, index: u32, ret: i64) -> Option<Completion<B>> {
         if self.slots.at(index).cancelled.get() {
-            return Some(self.finish(index, CANCELED, None));
+            return self.finish(index, CANCELED, None);
         }
         if ret < 0 {
-            return Some(self.finish(index, ret, None));
+            return self.finish(index, ret, None);
         }
         self.launch(index);
         None
@@ -174,7 +199,7 @@ impl<B: Buffer> Uring<B> {
     pub(super) fn returned(&mut self, index: u32, ret: i64) {
         let ret = self.slots.at(index).op().verdict(ret);
         let completion = match ret {
-            0.. => Some(self.finish(index, ret, None)),
+            0.. => self.finish(index, ret, None),
             _ => self.on_failure(index, ret),
         };
         if let Some(completion) = completion {

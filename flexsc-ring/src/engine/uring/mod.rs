@@ -1,6 +1,8 @@
 //! The io_uring engine: one system call a turn submits everything and collects everything.
 
 mod completion;
+mod follow;
+mod link;
 mod offer;
 pub(crate) mod setup;
 mod sqe;
@@ -14,19 +16,22 @@ use std::time::{Duration, Instant};
 use io_uring::types::{CancelBuilder, Fd};
 use io_uring::{EnterFlags, IoUring, opcode, squeue};
 
+use self::link::Direct;
 use self::offer::Offer;
 use self::setup::Opcodes;
 use self::sqe::{Route, route};
 use crate::buffer::PoolOwner;
 use crate::call::{Buffer, Call};
+use crate::chain::check;
+use crate::chains::Chains;
 use crate::completions::Completions;
 use crate::engine::GRACE;
 use crate::fallback::{Reason, Stats};
-use crate::op::{CANCELED, Op, check_range, settle, split};
+use crate::op::{CANCELED, Op, split};
 use crate::options::{Engine, Options, Report, RingError};
 use crate::result::{Cancelled, Completion, PostError, Ticket};
 use crate::ring::Ring;
-use crate::slots::{Slots, Stage};
+use crate::slots::{NONE, Slots, Stage};
 use crate::sys;
 use crate::syscall_threads::{Stopping, SyscallThreads};
 use crate::timers::Timers;
@@ -36,6 +41,22 @@ use crate::waker::Waker;
 const IGNORE: u64 = u64::MAX;
 /// `user_data` of the poll that a [`Waker`] ends.
 const WAKE: u64 = u64::MAX - 1;
+
+/// Entries that found no room in the submission queue.
+enum Batch {
+    One(squeue::Entry),
+    /// A link, which would end where a batch ends.
+    Three(Box<[squeue::Entry; 3]>),
+}
+
+impl Batch {
+    fn entries(&self) -> &[squeue::Entry] {
+        match self {
+            Batch::One(entry) => std::slice::from_ref(entry),
+            Batch::Three(entries) => &**entries,
+        }
+    }
+}
 
 /// A ring served by the kernel through io_uring.
 ///
@@ -50,8 +71,12 @@ pub struct Uring<B: Buffer> {
     offer: Offer,
     pool: PoolOwner,
     slots: Slots<B>,
+    chains: Chains<B>,
+    /// Chains of which a call has ended.
+    onward: VecDeque<u32>,
+    direct: Direct,
     /// Entries that found no room in the submission queue.
-    backlog: VecDeque<squeue::Entry>,
+    backlog: VecDeque<Batch>,
     /// Receives that wait for a buffer.
     starved: VecDeque<u64>,
     /// Calls to be made by trap once what was posted before them is with the kernel.
@@ -93,6 +118,10 @@ impl<B: Buffer> Uring<B> {
         if !multishot_accept {
             notes.push("multishot accept is made of single ones on this kernel".to_owned());
         }
+        let direct = Direct::new(&ring).unwrap_or_else(|error| {
+            notes.push(format!("chains go step by step: no table of descriptors: {error}"));
+            Direct::none()
+        });
         // Bounds io_uring's own worker threads; an older kernel just has no such bound.
         let _ = ring.submitter().register_iowq_max_workers(&mut [8, 16]);
         let (enter_fd, enter_flags) = match sys::register_ring_fd(ring.as_raw_fd()) {
@@ -110,6 +139,9 @@ impl<B: Buffer> Uring<B> {
             offer,
             pool,
             slots: Slots::new(options.in_flight),
+            chains: Chains::new(),
+            onward: VecDeque::new(),
+            direct,
             backlog: VecDeque::new(),
             starved: VecDeque::new(),
             late: VecDeque::new(),
@@ -155,29 +187,29 @@ impl<B: Buffer> Uring<B> {
     /// Queues an entry; enters the kernel only if the queue is full.
     fn push(&mut self, entry: squeue::Entry) {
         if self.backlog.is_empty() {
-            if self.try_push(&entry) {
+            if self.try_push(std::slice::from_ref(&entry)) {
                 return;
             }
             let _ = self.enter(0, None);
-            if self.try_push(&entry) {
+            if self.try_push(std::slice::from_ref(&entry)) {
                 return;
             }
         }
-        self.backlog.push_back(entry);
+        self.backlog.push_back(Batch::One(entry));
     }
 
+    /// Queues all of them, to be seen by the kernel at once, or none.
     #[inline]
-    fn try_push(&mut self, entry: &squeue::Entry) -> bool {
+    fn try_push(&mut self, entries: &[squeue::Entry]) -> bool {
         // SAFETY: an entry points to what its slot owns, which stays in place until the call's
         // last completion, or to nothing.
-        unsafe { self.ring.submission().push(entry) }.is_ok()
+        unsafe { self.ring.submission().push_multiple(entries) }.is_ok()
     }
 
     fn push_backlog(&mut self) {
-        while let Some(entry) = self.backlog.pop_front() {
-            if !self.try_push(&entry) {
-                self.backlog.push_front(entry);
-                return;
+        while let Some(first) = self.backlog.pop_front() {
+            if !self.try_push(first.entries()) {
+                return self.backlog.push_front(first);
             }
         }
     }
@@ -211,6 +243,11 @@ impl<B: Buffer> Uring<B> {
             Route::Trap => {
                 slot.stage.set(Stage::Ready);
                 self.stats.count(Reason::Trapped);
+                let chain = slot.chain.get();
+                if chain != NONE && !self.chains.is_fresh(chain) {
+                    // What was to come before it has ended.
+                    return self.trap(index);
+                }
                 self.late.push_back(self.slots.ticket(index));
             }
             Route::Timer => {
@@ -234,6 +271,16 @@ impl<B: Buffer> Uring<B> {
                 _ => self.launch(index),
             }
         }
+    }
+
+    fn trap(&mut self, index: u32) {
+        let slot = self.slots.at(index);
+        slot.stage.set(Stage::Running);
+        let trap = slot.trap();
+        self.stats.enters += 1;
+        // SAFETY: made of this slot, which stays as it is over the call.
+        let ret = unsafe { sys::trap(trap.number, &trap.args) };
+        self.end(index, ret);
     }
 
     /// Gives a call to a syscall thread.
@@ -261,20 +308,20 @@ impl<B: Buffer> Uring<B> {
     fn trap_late(&mut self) {
         while let Some(ticket) = self.late.pop_front() {
             let Some(index) = self.slots.find(ticket) else { continue };
-            let slot = self.slots.at(index);
-            slot.stage.set(Stage::Running);
-            let trap = slot.trap();
-            self.stats.enters += 1;
-            // SAFETY: made of this slot, which stays as it is over the call.
-            let ret = unsafe { sys::trap(trap.number, &trap.args) };
-            self.returned(index, ret);
+            self.trap(index);
         }
     }
 
     /// Takes a call out and queues its last completion.
     fn end(&mut self, index: u32, ret: i64) {
-        let completion = self.finish(index, ret, None);
-        self.done.push(completion);
+        if let Some(completion) = self.finish(index, ret, None) {
+            self.done.push(completion);
+        }
+    }
+
+    /// Calls that have not ended, those to come in chains included.
+    fn under_way(&self) -> usize {
+        self.slots.live() + self.chains.beyond()
     }
 
     /// Offers buffers to the kernel, and lets receives go on that waited for them.
@@ -332,10 +379,13 @@ impl<B: Buffer> Uring<B> {
 impl<B: Buffer> Ring<B> for Uring<B> {
     #[inline]
     fn submit(&mut self, call: Call<B>, user: u64) -> Result<Ticket, PostError<B>> {
-        if self.slots.is_full() {
+        if self.under_way() >= self.slots.limit() {
             return Err(PostError::Full(call, self.slots.limit()));
         }
-        let call = check_range(call)?;
+        let call = match check(call)? {
+            Call::Chain(chain) => return self.submit_chain(chain, user),
+            call => call,
+        };
         let index = self.slots.insert(split(call), user);
         let ticket = self.slots.ticket(index);
         self.stats.submitted += 1;
@@ -346,10 +396,46 @@ impl<B: Buffer> Ring<B> for Uring<B> {
     #[inline]
     fn reap(&mut self, sink: &mut impl FnMut(Completion<B>)) -> usize {
         let queued = self.done.drain(sink);
-        queued + self.reap_kernel(sink)
+        let handed = queued + self.reap_kernel(sink);
+        if self.onward.is_empty() {
+            return handed;
+        }
+        self.go_on();
+        handed + self.done.drain(sink)
     }
 
     fn wait(&mut self, until: Option<Duration>) -> io::Result<()> {
+        if self.chains.is_empty() { self.turn(until) } else { self.turns(until) }
+    }
+
+    fn cancel(&mut self, ticket: Ticket) -> Cancelled {
+        let ticket = ticket.number();
+        if let Some(chain) = self.chains.find(ticket) {
+            return self.cancel_chain(chain);
+        }
+        match self.slots.find(ticket) {
+            Some(index) => self.cancel_at(index),
+            None if self.slots.knows(ticket) || self.chains.knows(ticket) => Cancelled::TooLate,
+            None => Cancelled::Unknown,
+        }
+    }
+
+    fn stats(&self) -> Stats {
+        let mut stats = self.stats;
+        if let Some(threads) = &self.threads {
+            threads.tally(&mut stats);
+        }
+        stats
+    }
+
+    fn in_flight(&self) -> usize {
+        self.under_way() + self.done.ended()
+    }
+}
+
+impl<B: Buffer> Uring<B> {
+    /// One turn of `wait`.
+    fn turn(&mut self, until: Option<Duration>) -> io::Result<()> {
         self.ring_timers();
         self.feed();
         self.push_backlog();
@@ -383,12 +469,7 @@ impl<B: Buffer> Ring<B> for Uring<B> {
         result
     }
 
-    fn cancel(&mut self, ticket: Ticket) -> Cancelled {
-        let ticket = ticket.number();
-        let Some(index) = self.slots.find(ticket) else {
-            let known = self.slots.knows(ticket);
-            return if known { Cancelled::TooLate } else { Cancelled::Unknown };
-        };
+    fn cancel_at(&mut self, index: u32) -> Cancelled {
         let slot = self.slots.at(index);
         if slot.stage.get() != Stage::Running {
             self.end(index, CANCELED);
@@ -406,23 +487,12 @@ impl<B: Buffer> Ring<B> for Uring<B> {
                 }
             }
             _ => {
-                let cancel = opcode::AsyncCancel::new(ticket).build().user_data(IGNORE);
+                let cancel =
+                    opcode::AsyncCancel::new(self.slots.ticket(index)).build().user_data(IGNORE);
                 self.push(cancel.flags(squeue::Flags::SKIP_SUCCESS));
             }
         }
         Cancelled::Requested
-    }
-
-    fn stats(&self) -> Stats {
-        let mut stats = self.stats;
-        if let Some(threads) = &self.threads {
-            threads.tally(&mut stats);
-        }
-        stats
-    }
-
-    fn in_flight(&self) -> usize {
-        self.slots.live() + self.done.ended()
     }
 }
 
@@ -438,7 +508,7 @@ impl<B: Buffer> Drop for Uring<B> {
             let slot = self.slots.at(index);
             slot.cancelled.set(true);
             if matches!(slot.stage.get(), Stage::Starved | Stage::Ready | Stage::Parked) {
-                ended.push(self.finish(index, CANCELED, None));
+                ended.extend(self.finish(index, CANCELED, None));
             }
         }
         let mut left = 0;
@@ -446,7 +516,7 @@ impl<B: Buffer> Drop for Uring<B> {
             let mut returned = std::mem::take(&mut self.returned);
             left = threads.close(deadline, |index, ret| returned.push((index, ret))).len();
             for (index, ret) in returned {
-                ended.push(self.finish(index, ret, None));
+                ended.extend(self.finish(index, ret, None));
             }
         }
         if self.slots.live() > left {
@@ -470,25 +540,5 @@ impl<B: Buffer> Drop for Uring<B> {
             sys::unregister_ring_fd(self.ring.as_raw_fd(), self.enter_fd);
         }
         drop(ended);
-    }
-}
-
-impl<B: Buffer> Uring<B> {
-    /// Takes a call out, after its last result.
-    #[inline]
-    fn finish(
-        &mut self,
-        index: u32,
-        ret: i64,
-        received: Option<crate::buffer::RecvBuf>,
-    ) -> Completion<B> {
-        let slot = self.slots.at(index);
-        let user = slot.user.get();
-        if let Some(at) = slot.op().timer() {
-            self.timers.remove(at, index);
-        }
-        let (op, buf) = self.slots.take(index);
-        self.stats.ended(ret);
-        Completion { user, result: settle(op, buf, ret, received), more: false }
     }
 }

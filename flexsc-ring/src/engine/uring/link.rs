@@ -1,0 +1,194 @@
+//! Opens, transfers and closes linked into one batch, over descriptors that only the io_uring knows.
+
+use std::io;
+
+use io_uring::squeue::{Entry, Flags};
+use io_uring::types::{DestinationSlot, Fd, Fixed, OpenHow};
+use io_uring::{IoUring, opcode};
+
+use super::{Batch, Uring};
+use crate::call::{Buffer, CURRENT, Call};
+use crate::chain::OPENED;
+use crate::lent::Lent;
+use crate::op::{CANCELED, Op, Parts, split};
+use crate::result::Completion;
+use crate::slots::{NONE, Stage};
+
+/// Descriptors of the io_uring's own, so linked chains at once; those beyond go step by step.
+const MOST: u32 = 256;
+
+/// The table of the io_uring's own descriptors.
+///
+/// # Invariants
+///
+/// 1. A number is on `free`, or belongs to the one link whose entries are with the kernel.
+/// 2. The place of a number on `free` is empty.
+pub(super) struct Direct {
+    free: Vec<u32>,
+    links: Vec<Link>,
+}
+
+/// An open, a transfer and a close with the kernel.
+#[derive(Clone, Copy, Default)]
+struct Link {
+    /// The slots of the three.
+    slots: [u32; 3],
+    /// The open is to be tried again, when the others have ended for want of it.
+    again: bool,
+    /// The open has succeeded, and no close after it.
+    full: bool,
+    /// Entries whose completions have not come.
+    out: u8,
+}
+
+impl Direct {
+    /// A table that links nothing.
+    pub(super) fn none() -> Self {
+        Direct { free: Vec::new(), links: Vec::new() }
+    }
+
+    /// Registers an empty table.
+    pub(super) fn new(ring: &IoUring) -> io::Result<Self> {
+        if ring.params().sq_entries() < 3 {
+            return Ok(Direct::none());
+        }
+        ring.submitter().register_files_sparse(MOST)?;
+        Ok(Direct { free: (0..MOST).rev().collect(), links: vec![Link::default(); MOST as usize] })
+    }
+}
+
+/// A read or write of the descriptor just opened, that neither waits nor is tried again.
+fn is_linkable<B>(calls: &[Call<B>]) -> bool {
+    match calls {
+        [
+            Call::OpenAt2 { .. },
+            Call::Read { fd, offset, .. } | Call::Write { fd, offset, .. },
+            Call::CloseOpened,
+            ..,
+        ] => *fd == OPENED && *offset != CURRENT,
+        _ => false,
+    }
+}
+
+impl<B: Buffer> Uring<B> {
+    /// Posts the next three calls of a chain at once, if they are such as can be linked.
+    pub(super) fn link(&mut self, chain: u32) -> bool {
+        if !self.chains.may_go(chain) || !is_linkable(self.chains.ahead(chain)) {
+            return false;
+        }
+        let Some(number) = self.direct.free.pop() else { return false };
+        let Some(([open, transfer], place)) = self.chains.triple(chain) else { return false };
+        let mut open = split(open);
+        if let Op::Open { how, .. } = &mut open.op {
+            how.flags &= !(libc::O_CLOEXEC as u64);
+        }
+        let close = Parts { op: Op::Close { fd: None }, buf: Lent::Nothing, start: 0, end: 0 };
+        let mut slots = [NONE; 3];
+        for (i, parts) in [open, split(transfer), close].into_iter().enumerate() {
+            let index = self.slots.insert(parts, (place + i) as u64);
+            self.chain_to(chain, place + i, index);
+            let slot = self.slots.at(index);
+            slot.stage.set(Stage::Running);
+            slot.last_try.set(true);
+            slot.direct.set(number);
+            slots[i] = index;
+        }
+        self.direct.links[number as usize] = Link { slots, again: false, full: false, out: 3 };
+        self.push_link(number);
+        true
+    }
+
+    /// Queues the entries of a link, as one.
+    fn push_link(&mut self, number: u32) {
+        let slots = self.direct.links[number as usize].slots;
+        let entries = slots.map(|index| {
+            let slot = self.slots.at(index);
+            let (ptr, len) = slot.range();
+            let n = u32::try_from(len).unwrap_or(u32::MAX);
+            let own = Fixed(number);
+            let entry = match slot.op() {
+                Op::Open { dir, path, how, .. } => {
+                    let how = std::ptr::from_ref(how).cast::<OpenHow>();
+                    let place = DestinationSlot::try_from_slot_target(number).ok();
+                    let open = opcode::OpenAt2::new(Fd(*dir), path.as_ptr(), how);
+                    // Without a descriptor the others do not begin.
+                    open.file_index(place).build().flags(Flags::IO_LINK)
+                }
+                // A failed or short transfer is closed behind all the same.
+                Op::Read { offset, .. } => {
+                    let read = opcode::Read::new(own, ptr, n).offset(*offset).build();
+                    read.flags(Flags::IO_HARDLINK)
+                }
+                Op::Write { offset, .. } => {
+                    let write = opcode::Write::new(own, ptr, n).offset(*offset).build();
+                    write.flags(Flags::IO_HARDLINK)
+                }
+                _ => opcode::Close::new(own).build(),
+            };
+            entry.user_data(self.slots.ticket(index))
+        });
+        self.push_together(entries);
+    }
+
+    /// Queues entries that have to reach the kernel together: it ends a link where a batch ends.
+    fn push_together(&mut self, entries: [Entry; 3]) {
+        if self.backlog.is_empty() {
+            if self.try_push(&entries) {
+                return;
+            }
+            let _ = self.enter(0, None);
+            if self.try_push(&entries) {
+                return;
+            }
+        }
+        self.backlog.push_back(Batch::Three(Box::new(entries)));
+    }
+
+    /// An entry has ended of which there is no other try.
+    pub(super) fn on_last_try(&mut self, index: u32, ret: i64) -> Option<Completion<B>> {
+        let slot = self.slots.at(index);
+        let number = slot.direct.get();
+        if number == NONE {
+            let stopped = slot.cancelled.get() && slot.op().starts_over(ret);
+            return self.finish(index, if stopped { CANCELED } else { ret }, None);
+        }
+        let link = &mut self.direct.links[number as usize];
+        link.out -= 1;
+        if index == link.slots[0] {
+            link.full = ret >= 0;
+            link.again = !slot.cancelled.get() && slot.op().starts_over(ret);
+        } else if index == link.slots[2] && ret >= 0 {
+            link.full = false;
+        }
+        let Link { slots, again, full, out } = *link;
+        if again && out > 0 {
+            return None;
+        }
+        if again {
+            return self.link_again(number, slots);
+        }
+        let completion = self.finish(index, ret, None);
+        if out == 0 {
+            if full {
+                // The close was cut off from its link.
+                let _ = self.ring.submitter().register_files_update(number, &[-1]);
+            }
+            self.direct.free.push(number);
+        }
+        completion
+    }
+
+    /// The open asked for another try, and the others have ended.
+    fn link_again(&mut self, number: u32, slots: [u32; 3]) -> Option<Completion<B>> {
+        let link = &mut self.direct.links[number as usize];
+        link.again = false;
+        if self.slots.at(slots[0]).cancelled.get() {
+            self.direct.free.push(number);
+            slots.into_iter().for_each(|index| self.end(index, CANCELED));
+            return None;
+        }
+        link.out = 3;
+        self.push_link(number);
+        None
+    }
+}
