@@ -9,7 +9,8 @@ use crate::result::{Completion, Failure, Value};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// io_uring has no opcode for the call: a syscall thread made it.
+    /// io_uring has no opcode for the call, or this kernel does not have it, or it would tie up one of
+    /// the kernel's few workers: a syscall thread made it.
     NoOpcode,
     /// io_uring would hand the call to a worker thread, which costs more than the call: it was
     /// made by the poster.

@@ -15,7 +15,7 @@ use crate::waker::Waker;
 
 /// A ring that makes its calls by trap: at once in `submit` if they do not have to wait, else when an
 /// epoll says that they can be made. What blocks without being pollable, such as a read of a file
-/// that is not in memory, blocks the poster.
+/// that is not in memory, an `fsync`, or a `flock` that somebody else has, blocks the poster.
 ///
 /// With multishot accept and receive it makes the system calls of a hand-written epoll loop: one
 /// wait a turn, one receive and one send a message.

@@ -8,7 +8,7 @@ use crate::entry::{Ended, Entry, Met};
 use crate::trap::Trap;
 
 fn trap(mark: u64) -> Trap {
-    Trap { number: mark as u16, makes_fd: true, args: [mark; 6] }
+    Trap { number: mark as u16, makes_fd: true, makes_mapping: false, args: [mark; 6] }
 }
 
 /// What a syscall thread does once: takes the call and answers with its first argument plus 100.
@@ -97,5 +97,15 @@ fn a_result_that_nobody_waits_for_is_left_to_its_thread_exactly() {
             assert_eq!(ended, Some(Ended::Wanted));
             assert_eq!(taken, Some(101), "the poster owns the descriptor");
         }
+    });
+}
+
+#[test]
+fn a_mapping_that_nobody_waits_for_is_told_from_a_descriptor() {
+    loom::model(|| {
+        let entry = Entry::new();
+        entry.post(&Trap { makes_fd: false, makes_mapping: true, ..trap(1) });
+        assert!(entry.begin().is_some() && entry.abandon());
+        assert_eq!(entry.finish(4_096), Ended::OrphanMapping);
     });
 }

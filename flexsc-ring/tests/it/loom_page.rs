@@ -9,7 +9,7 @@ use crate::pages::Pages;
 use crate::trap::Trap;
 
 fn trap(mark: u64) -> Trap {
-    Trap { number: mark as u16, makes_fd: false, args: [mark; 6] }
+    Trap { number: mark as u16, makes_fd: false, makes_mapping: false, args: [mark; 6] }
 }
 
 fn serve_all(page: &Page) -> u32 {

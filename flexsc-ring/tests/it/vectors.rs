@@ -3,11 +3,12 @@
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use flexsc_ring::{CURRENT, Call, Engine, PostError, Ring, Value};
 
 use crate::on_every_engine;
-use crate::support::{Done, errno};
+use crate::support::{Done, SOON, errno};
 
 fn moved_all(done: Done) -> (usize, Vec<Vec<u8>>) {
     match done.result {
@@ -42,7 +43,7 @@ on_every_engine! {
                 break done;
             }
             let (n, bufs) = moved_all(done);
-            assert_eq!(bufs, vec![vec![1; 70_000]; 3]);
+            assert!(n > 0 && bufs == vec![vec![1; 70_000]; 3]);
             sent += n;
         };
         assert_eq!(errno(&full), libc::EAGAIN);
@@ -117,7 +118,7 @@ on_every_engine! {
         let (reader, _writer) = std::io::pipe().expect("a pipe");
         let bufs = vec![vec![1; 3], vec![2; 4]];
         let ticket = bench.post(Call::read_vectored(reader.as_raw_fd(), bufs.clone(), CURRENT), 1);
-        bench.pause(std::time::Duration::from_millis(2));
+        bench.pause(Duration::from_millis(2));
         bench.ring.cancel(ticket);
         let failure = bench.next_of(1).result.expect_err("cancelled");
         assert!(failure.is_cancelled());
@@ -143,8 +144,9 @@ fn inline_buffers_are_filled_in_place() {
         ring.flush().expect("flushed");
         writer.write_all(b"0123456789").expect("written");
         let mut got = Vec::new();
-        while ring.in_flight() > 0 {
-            ring.wait(None).expect("waits");
+        let deadline = Instant::now() + SOON;
+        while ring.in_flight() > 0 && Instant::now() < deadline {
+            ring.wait(Some(Duration::from_millis(50))).expect("waits");
             ring.reap(&mut |done| match done.result {
                 Ok(Value::MovedAll { n, bufs }) => got = vec![(n, bufs)],
                 other => panic!("{other:?}"),

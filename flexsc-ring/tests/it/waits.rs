@@ -55,6 +55,18 @@ fn full_listener() -> (TcpListener, Vec<OwnedFd>) {
     (listener, waiting)
 }
 
+/// Writes until a pipe is full; how many bytes that were.
+fn fill(to: &std::io::PipeWriter) -> usize {
+    // SAFETY: no pointers.
+    unsafe { libc::fcntl(to.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
+    let mut to = to;
+    let mut filled = 0;
+    while let Ok(n) = to.write(&[0; 4_096]) {
+        filled += n;
+    }
+    filled
+}
+
 fn cancels(bench: &mut Bench, call: Call<Vec<u8>>) {
     let ticket = bench.post(call, 9);
     bench.pause(Duration::from_millis(5));
@@ -191,6 +203,34 @@ on_every_engine! {
         assert_eq!(sent(bench.next_of(1).result.expect("moves")), 7);
     }
 
+    fn a_splice_that_waits_for_both_ends_waits_for_one_after_the_other(bench) {
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        for cancelled in [false, true] {
+            let (mut reader, to) = std::io::pipe().expect("a pipe");
+            let filled = fill(&to);
+            let ticket = bench.post(Call::splice(ours.as_raw_fd(), to.as_raw_fd(), 100), 1);
+            bench.expect_silence();
+            theirs.write_all(b"both").expect("written");
+            bench.expect_silence();
+            if cancelled {
+                bench.ring.cancel(ticket);
+                assert_eq!(errno(&bench.next_of(1)), libc::ECANCELED);
+            } else {
+                reader.read_exact(&mut vec![0; filled]).expect("read");
+                assert_eq!(sent(bench.next_of(1).result.expect("moves")), 4);
+            }
+            // Nobody waits on either end any more: a receive is not disturbed by the splice.
+            if cancelled {
+                let got = bench.call(Call::recv_into(ours.as_raw_fd(), vec![0; 4], 0..4));
+                assert_eq!(moved(got), (4, b"both".to_vec()));
+            }
+            bench.post(Call::recv_into(ours.as_raw_fd(), vec![0; 4], 0..4), 2);
+            bench.expect_silence();
+            theirs.write_all(b"next").expect("written");
+            assert_eq!(moved(bench.next_of(2)), (4, b"next".to_vec()));
+        }
+    }
+
     fn a_splice_that_waits_can_be_cancelled(bench) {
         let (ours, _theirs) = UnixStream::pair().expect("a pair");
         let (from, to) = std::io::pipe().expect("a pipe");
@@ -266,10 +306,19 @@ on_every_engine! {
         let start = Instant::now();
         bench.post(Call::timeout(Duration::from_millis(20)), 1);
         let mut completed = 0;
-        while completed == 0 {
+        let waker = bench.ring.waker();
+        let (over, is_over) = std::sync::mpsc::channel::<()>();
+        let watchdog = std::thread::spawn(move || {
+            if is_over.recv_timeout(Duration::from_secs(3)).is_err() {
+                waker.wake();
+            }
+        });
+        while completed == 0 && start.elapsed() < Duration::from_secs(2) {
             bench.ring.wait(None).expect("waits");
             completed += bench.ring.reap(&mut |_| ());
         }
+        over.send(()).expect("it listens");
+        watchdog.join().expect("it ends");
         assert!((20..2_000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
         assert!(bench.ring.stats().enters < 50, "it sleeps: {}", bench.ring.stats());
     }

@@ -40,7 +40,15 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     pub(super) fn outcome(&mut self, index: u32, ret: i64) {
         let slot = self.slots.at(index);
         slot.stage.set(Stage::Ready);
+        let waited_on = if slot.linked.get() { slot.op().waits_on() } else { None };
         let ret = slot.op().verdict(ret);
+        if let Some((fd, direction)) = waited_on
+            && slot.op().waits_on() != waited_on
+        {
+            // A splice waits for its other end now.
+            slot.linked.set(false);
+            self.watch.unlink(fd, direction, index);
+        }
         let received = match slot.op() {
             Op::Recv { .. } if ret > 0 => Some(self.pool.received(slot.held.get(), ret as usize)),
             Op::Recv { .. } => {

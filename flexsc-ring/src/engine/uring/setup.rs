@@ -34,6 +34,12 @@ impl Opcodes {
         Ok(Opcodes(bits))
     }
 
+    /// As if the kernel had them all.
+    #[cfg(test)]
+    pub(crate) fn all() -> Self {
+        Opcodes([u64::MAX; 4])
+    }
+
     /// The kernel has it.
     pub(crate) fn has(&self, code: u8) -> bool {
         self.0[usize::from(code / 64)] >> (code % 64) & 1 != 0

@@ -15,7 +15,7 @@ use crate::work::{Work, unlink_flags};
 pub(super) enum Route {
     /// By this entry.
     Entry(Entry),
-    /// By a syscall thread: there is no opcode.
+    /// By a syscall thread: there is no opcode, or it would hold one of io_uring's few workers.
     Thread,
     /// By trap, now: it never blocks, and io_uring would start a worker thread for it.
     Trap,
@@ -144,4 +144,33 @@ pub(super) fn readiness_of(op: &Op) -> Option<Entry> {
         Direction::Poll => return None,
     };
     Some(opcode::PollAdd::new(Fd(fd), events as u32).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mkdir() -> Work {
+        Work::Mkdir { dir: -1, path: c"d".into(), mode: 0 }
+    }
+
+    #[test]
+    fn an_opcode_that_the_kernel_lacks_is_left_to_a_thread() {
+        let none = Opcodes::default();
+        assert!(matches!(route_of_work(&mkdir(), &none), Route::Thread));
+        let all = Opcodes::all();
+        assert!(matches!(route_of_work(&mkdir(), &all), Route::Entry(_)));
+    }
+
+    #[test]
+    fn what_never_blocks_is_made_at_once_whatever_the_kernel_has() {
+        for opcodes in [Opcodes::default(), Opcodes::all()] {
+            let truncate = Work::Ftruncate { fd: -1, len: 0 };
+            assert!(matches!(route_of_work(&truncate, &opcodes), Route::Trap));
+            let map =
+                |populate| Work::Mmap { file: None, offset: 0, len: 1, writable: true, populate };
+            assert!(matches!(route_of_work(&map(false), &opcodes), Route::Trap));
+            assert!(matches!(route_of_work(&map(true), &opcodes), Route::Thread));
+        }
+    }
 }
