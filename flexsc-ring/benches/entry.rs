@@ -53,7 +53,7 @@ fn round(world: &mut World, n: usize, call: fn() -> Call<Buf>) -> (Duration, Dur
     ring.flush().expect("shown to the threads");
     // Long enough for the threads to have made all of them.
     let pause = Instant::now();
-    while pause.elapsed() < Duration::from_micros(60) {
+    while pause.elapsed() < Duration::from_micros(200) {
         std::hint::spin_loop();
     }
     let start = Instant::now();

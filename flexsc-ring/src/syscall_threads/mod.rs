@@ -52,6 +52,8 @@ pub(crate) struct SyscallThreads {
     fresh: Vec<u64>,
     fresh_pages: Vec<u16>,
     line: Line,
+    /// Pages with results, and which; empty but while they are collected.
+    found: Vec<(usize, u64)>,
     posted: usize,
     collected: u64,
     /// Entries that may have to be signalled again, and when they were.
@@ -103,6 +105,7 @@ impl SyscallThreads {
             fresh: Vec::new(),
             fresh_pages: Vec::new(),
             line: Line::new(),
+            found: Vec::new(),
             posted: 0,
             collected: 0,
             rung: Vec::new(),
@@ -225,21 +228,21 @@ impl SyscallThreads {
         if self.posted == 0 {
             return;
         }
-        let shared = Arc::clone(&self.shared);
-        if shared.pages.any_done() {
-            shared.pages.take_done(|page, mut bits| {
-                while bits != 0 {
-                    let i = bits.trailing_zeros() as usize;
-                    bits &= bits - 1;
-                    if let Some(ret) = shared.pages.page(page).entry(i).take() {
-                        let entry = page * ENTRIES + i;
-                        let slot = self.slots[entry];
-                        self.release(entry as u16);
-                        take(slot, ret);
-                    }
+        let mut found = std::mem::take(&mut self.found);
+        self.shared.pages.take_done(|page, bits| found.push((page, bits)));
+        for (page, mut bits) in found.drain(..) {
+            while bits != 0 {
+                let i = bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                if let Some(ret) = self.shared.pages.page(page).entry(i).take() {
+                    let entry = page * ENTRIES + i;
+                    let slot = self.slots[entry];
+                    self.release(entry as u16);
+                    take(slot, ret);
                 }
-            });
+            }
         }
+        self.found = found;
         self.fill_from_line();
         self.ring_again();
     }
