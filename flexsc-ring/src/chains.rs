@@ -1,6 +1,6 @@
 //! Chains under way: which of their calls is next, with which descriptor, and what came of them.
 
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 
 use crate::call::Call;
 use crate::chain::{Chain, OPENED};
@@ -20,8 +20,8 @@ type Outcome<B> = Result<Value<B>, Failure<B>>;
 
 /// What a chain does next.
 pub(crate) enum Next<B> {
-    /// Make this call, which is the chain's call of that number.
-    Run(Call<B>, usize),
+    /// Make its call of this number, which [`Chains::take`] gives out.
+    Run(usize),
     /// Nothing: calls of it are running.
     Wait,
     /// It has ended.
@@ -33,16 +33,17 @@ struct Record<B> {
     generation: u32,
     live: bool,
     user: u64,
-    calls: std::vec::IntoIter<Call<B>>,
-    /// Calls taken from `calls`.
+    /// Its calls; those that were given out are `Nop` by now.
+    calls: Vec<Call<B>>,
+    /// Calls that were given out, or not made.
     step: usize,
-    /// Calls of it that are running.
-    out: usize,
+    /// Those of them that are running, a bit each.
+    running: u16,
     /// One has failed, or the chain was cancelled: only closes are left to do.
     stopped: bool,
     cancelled: bool,
     /// Results by call. Those that opened a descriptor hold it until a close takes it.
-    results: Vec<Option<Outcome<B>>>,
+    results: Vec<Outcome<B>>,
     /// The slots of its calls, by call; meant only while they are running.
     slots: [u32; MOST],
     /// The calls that open, without those whose descriptor a close has taken.
@@ -70,9 +71,9 @@ impl<B> Record<B> {
             generation: 0,
             live: false,
             user: 0,
-            calls: Vec::new().into_iter(),
+            calls: Vec::new(),
             step: 0,
-            out: 0,
+            running: 0,
             stopped: false,
             cancelled: false,
             results: Vec::new(),
@@ -82,41 +83,52 @@ impl<B> Record<B> {
         }
     }
 
-    fn last_opened(&self) -> Option<RawFd> {
-        let step = *self.open[..self.depth].last()?;
-        made_fd(self.results[usize::from(step)].as_ref()?)
-    }
-
     /// The descriptor that a close at this place closes, if its call has opened one.
     fn take_opened(&mut self) -> Option<OwnedFd> {
         self.depth = self.depth.checked_sub(1)?;
         let step = self.open[self.depth];
-        take_fd(self.results[usize::from(step)].as_mut()?)
+        take_fd(self.results.get_mut(usize::from(step))?)
     }
 
-    /// The call as it is to be made, or its result if it is not to be made.
-    fn prepare(&mut self, call: Call<B>) -> Result<Call<B>, Outcome<B>> {
+    /// Puts the descriptor into the next call. False: it is not to be made, and has its result.
+    #[inline]
+    fn prepare(&mut self) -> bool {
+        let call = &mut self.calls[self.step];
         if let Call::CloseOpened = call {
-            return self
-                .take_opened()
-                .map(Call::Close)
-                .ok_or_else(|| Err(failure(CANCELED, Lent::Nothing)));
+            let Some(fd) = self.take_opened() else {
+                self.results[self.step] = Err(failure(CANCELED, Lent::Nothing));
+                return false;
+            };
+            self.calls[self.step] = Call::Close(fd);
+            return true;
         }
-        let known = self.last_opened().unwrap_or(OPENED);
+        if self.depth > 0 {
+            let opener = usize::from(self.open[self.depth - 1]);
+            let known = made_fd(&self.results[opener]).unwrap_or(OPENED);
+            call.each_fd(|fd| {
+                if *fd == OPENED {
+                    *fd = known;
+                }
+            });
+        }
         if call.opens() {
             self.open[self.depth] = self.step as u8;
             self.depth += 1;
         }
         if self.stopped {
-            return Err(Err(failure(CANCELED, Lent::of(call))));
+            let call = std::mem::replace(call, Call::Nop);
+            self.results[self.step] = Err(failure(CANCELED, Lent::of(call)));
         }
-        let mut call = call;
-        call.each_fd(|fd| {
-            if *fd == OPENED {
-                *fd = known;
-            }
-        });
-        Ok(call)
+        !self.stopped
+    }
+
+    /// Gives out the next call, if it is to be made.
+    #[inline]
+    fn give(&mut self) -> bool {
+        let made = self.prepare();
+        self.running |= u16::from(made) << self.step;
+        self.step += 1;
+        made
     }
 }
 
@@ -146,10 +158,11 @@ impl<B> Chains<B> {
         self.live += 1;
         self.calls += weight(chain.len());
         let record = &mut self.records[index as usize];
-        record.results.resize_with(chain.len(), || None);
-        record.calls = chain.calls.into_iter();
+        record.results = Vec::with_capacity(chain.len());
+        record.results.resize_with(chain.len(), || Ok(Value::Done));
+        record.calls = chain.calls;
         (record.live, record.user) = (true, user);
-        (record.step, record.out, record.depth) = (0, 0, 0);
+        (record.step, record.running, record.depth) = (0, 0, 0);
         (record.stopped, record.cancelled) = (false, false);
         index
     }
@@ -179,82 +192,74 @@ impl<B> Chains<B> {
 
     /// The calls that are still to be made, from the next one on.
     pub(crate) fn ahead(&self, index: u32) -> &[Call<B>] {
-        self.records[index as usize].calls.as_slice()
+        let record = &self.records[index as usize];
+        &record.calls[record.step..]
     }
 
     /// None of its calls is running, and none has failed.
     pub(crate) fn may_go(&self, index: u32) -> bool {
         let record = &self.records[index as usize];
-        record.out == 0 && !record.stopped
-    }
-
-    /// No call of it has ended.
-    pub(crate) fn is_fresh(&self, index: u32) -> bool {
-        let record = &self.records[index as usize];
-        record.step == record.out
+        record.running == 0 && !record.stopped
     }
 
     /// What the chain does next.
+    #[inline]
     pub(crate) fn next(&mut self, index: u32) -> Next<B> {
         let record = &mut self.records[index as usize];
-        if record.out > 0 {
+        if record.running != 0 {
             return Next::Wait;
         }
-        while let Some(call) = record.calls.next() {
-            let prepared = record.prepare(call);
-            record.step += 1;
-            match prepared {
-                Ok(call) => {
-                    record.out += 1;
-                    self.running += 1;
-                    return Next::Run(call, record.step - 1);
-                }
-                Err(outcome) => record.results[record.step - 1] = Some(outcome),
+        while record.step < record.calls.len() {
+            if record.give() {
+                self.running += 1;
+                return Next::Run(record.step - 1);
             }
         }
         Next::Over(self.over(index))
     }
 
-    /// The next call, though others of the chain are running: one that needs nothing of them.
-    pub(crate) fn also(&mut self, index: u32) -> Option<(Call<B>, usize)> {
+    /// The number of the next call, though others of the chain are running: one that needs nothing
+    /// of them.
+    pub(crate) fn also(&mut self, index: u32) -> Option<usize> {
         let record = &mut self.records[index as usize];
-        let prepared = record.calls.next().map(|call| record.prepare(call))?;
-        record.step += 1;
-        match prepared {
-            Ok(call) => {
-                record.out += 1;
-                self.running += 1;
-                Some((call, record.step - 1))
-            }
-            Err(outcome) => {
-                record.results[record.step - 1] = Some(outcome);
-                None
-            }
-        }
+        let made = record.step < record.calls.len() && record.give();
+        self.running += usize::from(made);
+        made.then(|| record.step - 1)
     }
 
-    /// Three calls at once that name no descriptor yet: an open, a transfer, and the close of what
-    /// was opened, whose number the caller puts in.
-    pub(crate) fn triple(&mut self, index: u32) -> Option<([Call<B>; 2], usize)> {
+    /// The next call and the two behind it, as they are: an open, a transfer, and the close of what
+    /// was opened, whose number the caller puts in. Gives the number of the first.
+    pub(crate) fn triple(&mut self, index: u32) -> usize {
         let record = &mut self.records[index as usize];
-        let (open, transfer, _) =
-            (record.calls.next()?, record.calls.next()?, record.calls.next()?);
         let first = record.step;
+        record.running |= 0b111 << first;
         record.step += 3;
-        record.out += 3;
         self.running += 3;
-        Some(([open, transfer], first))
+        first
+    }
+
+    /// The call of a number that was given out.
+    #[inline]
+    pub(crate) fn take(&mut self, index: u32, step: usize) -> Call<B> {
+        std::mem::replace(&mut self.records[index as usize].calls[step], Call::Nop)
+    }
+
+    /// Notes the slot of a call that was given out.
+    #[inline]
+    pub(crate) fn placed(&mut self, index: u32, step: usize, slot: u32) {
+        self.records[index as usize].slots[step] = slot;
     }
 
     /// A call of the chain has ended. True if none of its others is running: it may go on.
     #[must_use]
+    #[inline]
     pub(crate) fn ended(&mut self, index: u32, step: usize, outcome: Outcome<B>) -> bool {
         let record = &mut self.records[index as usize];
         record.stopped |= outcome.is_err();
-        record.results[step] = Some(outcome);
-        record.out -= 1;
+        record.results[step] = outcome;
+        record.running &= !(1 << step);
         self.running -= 1;
-        record.out == 0
+        record.running == 0
     }
 
     /// Makes no further call of a chain, but closes. Gives the slots of those that are running,
@@ -264,20 +269,16 @@ impl<B> Chains<B> {
         let mut found = [NONE; MOST_AT_ONCE];
         record.stopped = true;
         if !std::mem::replace(&mut record.cancelled, true) {
-            let running = (0..record.step).filter(|step| record.results[*step].is_none());
+            let running = (0..MOST).filter(|step| record.running >> step & 1 != 0);
             found.iter_mut().zip(running).for_each(|(at, step)| *at = record.slots[step]);
         }
         found
     }
 
-    /// Notes the slot of a call that was given out.
-    pub(crate) fn placed(&mut self, index: u32, step: usize, slot: u32) {
-        self.records[index as usize].slots[step] = slot;
-    }
-
     fn over(&mut self, index: u32) -> Completion<B> {
         let record = &mut self.records[index as usize];
-        let results: Vec<_> = record.results.drain(..).flatten().collect();
+        let results = std::mem::take(&mut record.results);
+        record.calls = Vec::new();
         record.live = false;
         record.generation = record.generation.wrapping_add(1);
         self.live -= 1;

@@ -728,7 +728,11 @@ const AGAIN: i64 = -(libc::EAGAIN as i64);
 
 fn file_stat(area: StatArea) -> FileStat {
     // SAFETY: zeroed when made, all of whose bit patterns are valid, then written by statx.
-    let stat = unsafe { area.into_inner().assume_init() };
+    of_statx(&unsafe { area.into_inner().assume_init() })
+}
+
+/// What a `statx` has written.
+pub(crate) fn of_statx(stat: &libc::statx) -> FileStat {
     FileStat {
         size: stat.stx_size,
         mode: stat.stx_mode.into(),

@@ -123,6 +123,16 @@ pub(crate) fn epoll_wait(
     Ok(())
 }
 
+/// `statx` of an open file.
+pub(crate) fn statx_fd(fd: RawFd) -> io::Result<libc::statx> {
+    let mut area = std::mem::MaybeUninit::<libc::statx>::zeroed();
+    let mask = libc::STATX_BASIC_STATS;
+    // SAFETY: the path ends, and `area` is a `statx` that outlives the call.
+    check(unsafe { libc::statx(fd, c"".as_ptr(), libc::AT_EMPTY_PATH, mask, area.as_mut_ptr()) })?;
+    // SAFETY: zeroed, all of whose bit patterns are valid, then written.
+    Ok(unsafe { area.assume_init() })
+}
+
 /// Whole seconds of a timeout, bounded to what the kernel can add to its clock.
 fn seconds(timeout: Duration) -> i64 {
     timeout.as_secs().min(1 << 31) as i64

@@ -215,7 +215,7 @@ fn paths(dir: &Path) -> Vec<PathBuf> {
     std::fs::write(at("short"), b"short").expect("written");
     std::fs::write(at("empty"), b"").expect("written");
     std::fs::write(at("shut"), b"shut").expect("written");
-    std::fs::set_permissions(at("shut"), PermissionsExt::from_mode(0)).expect("set");
+    std::fs::set_permissions(at("shut"), PermissionsExt::from_mode(0o000)).expect("set");
     std::fs::create_dir(at("dir")).expect("made");
     ["long", "long", "short", "empty", "shut", "dir", "missing", "long/er"].map(at).to_vec()
 }

@@ -143,7 +143,8 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     fn go_on(&mut self) {
         while let Some(chain) = self.onward.pop_front() {
             match self.chains.next(chain) {
-                Next::Run(call, place) => {
+                Next::Run(place) => {
+                    let call = self.chains.take(chain, place);
                     let index = self.slots.insert(split(call), place as u64);
                     self.slots.at(index).chain.set(chain);
                     self.chains.placed(chain, place, index);

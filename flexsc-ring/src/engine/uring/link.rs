@@ -77,14 +77,15 @@ impl<B: Buffer> Uring<B> {
             return false;
         }
         let Some(number) = self.direct.free.pop() else { return false };
-        let Some(([open, transfer], place)) = self.chains.triple(chain) else { return false };
-        let mut open = split(open);
+        let place = self.chains.triple(chain);
+        let mut open = split(self.chains.take(chain, place));
         if let Op::Open { how, .. } = &mut open.op {
             how.flags &= !(libc::O_CLOEXEC as u64);
         }
+        let transfer = split(self.chains.take(chain, place + 1));
         let close = Parts { op: Op::Close { fd: None }, buf: Lent::Nothing, start: 0, end: 0 };
         let mut slots = [NONE; 3];
-        for (i, parts) in [open, split(transfer), close].into_iter().enumerate() {
+        for (i, parts) in [open, transfer, close].into_iter().enumerate() {
             let index = self.slots.insert(parts, (place + i) as u64);
             self.chain_to(chain, place + i, index);
             let slot = self.slots.at(index);

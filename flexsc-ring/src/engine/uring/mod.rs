@@ -243,8 +243,7 @@ impl<B: Buffer> Uring<B> {
             Route::Trap => {
                 slot.stage.set(Stage::Ready);
                 self.stats.count(Reason::Trapped);
-                let chain = slot.chain.get();
-                if chain != NONE && !self.chains.is_fresh(chain) {
+                if slot.chain.get() != NONE && slot.user.get() > 0 {
                     // What was to come before it has ended.
                     return self.trap(index);
                 }
