@@ -240,6 +240,7 @@ impl<B: Buffer> Slots<B> {
     #[inline]
     pub(crate) fn take(&mut self, index: u32) -> (Op, Lent<B>) {
         let slot = &self.chunks[(index >> CHUNK_BITS) as usize][(index & (CHUNK - 1)) as usize];
+        debug_assert_ne!(slot.stage.get(), Stage::Free);
         // SAFETY: whoever ran the call has ended it; the borrow that `insert` began ends here.
         let parts = unsafe {
             let op = std::mem::replace(&mut *slot.op.get(), Op::Nop);

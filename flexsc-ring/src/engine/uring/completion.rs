@@ -120,6 +120,9 @@ impl<B: Buffer> Uring<B> {
         let slot = self.slots.at(index);
         let (user, chain) = (slot.user.get(), slot.chain.get());
         let direct_open = slot.direct.get() != NONE && matches!(slot.op(), Op::Open { .. });
+        if let Some(at) = slot.op().timer() {
+            self.timers.remove(at, index);
+        }
         let (op, buf) = self.slots.take(index);
         // What an open into the registered table returns is no descriptor.
         let op = if direct_open { Op::Nop } else { op };

@@ -279,7 +279,7 @@ impl<B: Buffer> Uring<B> {
         self.stats.enters += 1;
         // SAFETY: made of this slot, which stays as it is over the call.
         let ret = unsafe { sys::trap(trap.number, &trap.args) };
-        self.end(index, ret);
+        self.returned(index, ret);
     }
 
     /// Gives a call to a syscall thread.
