@@ -9,7 +9,6 @@ mod kinds;
 
 use std::os::fd::AsRawFd;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,7 +17,8 @@ use flexsc_ring::{
 };
 
 use crate::support::{
-    Buf, Done, Random, SOON, alone, maps, on, open_files, options, resident_kib, threads,
+    Buf, Done, Random, SOON, alone, maps, on, open_files, options, resident_kib, steady_mappings,
+    threads,
 };
 
 /// Worlds of an engine, the first of which only warms up.
@@ -249,7 +249,7 @@ fn census() -> (usize, usize, usize) {
 fn faults_leave_nothing(engine: Engine) {
     let seed = crate::support::seed();
     prepare_process();
-    fill_stack_cache();
+    steady_mappings();
     let mut before = None;
     for n in 0..WORLDS {
         println!("world {n}");
@@ -282,30 +282,14 @@ fn settle_down(before: Option<((usize, usize, usize), u64)>) {
     assert!(grown < 6 << 10, "{grown} KiB more are resident");
 }
 
-/// Fills the C library's cache of stacks, so that threads that come and go leave the mappings as
-/// they are.
-fn fill_stack_cache() {
-    const THREADS: usize = 40;
-    let together = Arc::new(Barrier::new(THREADS));
-    let start = |_| {
-        let together = Arc::clone(&together);
-        let thread = std::thread::Builder::new().stack_size(64 << 10);
-        thread.spawn(move || together.wait()).expect("it starts")
-    };
-    let threads: Vec<_> = (0..THREADS).map(start).collect();
-    threads.into_iter().for_each(|thread| drop(thread.join()));
-}
-
 /// Bounds the size of files, and lets a signal interrupt the poster again and again.
 fn prepare_process() {
     extern "C" fn nothing(_: libc::c_int) {}
     let limit = libc::rlimit { rlim_cur: LARGEST_FILE, rlim_max: LARGEST_FILE };
     let often = libc::timeval { tv_sec: 0, tv_usec: 300 };
     let timer = libc::itimerval { it_interval: often, it_value: often };
-    // SAFETY: the structures outlive the calls; the handler does nothing; one arena keeps the
-    // number of mappings the same.
+    // SAFETY: the structures outlive the calls; the handler does nothing.
     unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 1);
         assert_eq!(libc::setrlimit(libc::RLIMIT_FSIZE, &limit), 0);
         libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
         let mut action: libc::sigaction = std::mem::zeroed();

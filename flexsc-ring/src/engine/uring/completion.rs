@@ -9,7 +9,7 @@ use crate::call::Buffer;
 use crate::fallback::Reason;
 use crate::op::{CANCELED, Op, settle, would_block};
 use crate::result::{Completion, Value};
-use crate::slots::{NONE, Stage};
+use crate::slots::{NONE, Slot, Stage};
 use crate::sys;
 
 impl<B: Buffer> Uring<B> {
@@ -56,11 +56,21 @@ impl<B: Buffer> Uring<B> {
         match slot.op() {
             Op::Recv { .. } => self.on_recv(index, ret, more, chosen),
             Op::Accept { .. } => self.on_accept(index, ret, more),
+            op if self.was_given_up(slot, ret) && op.waits_on().is_none() => {
+                self.post(index);
+                None
+            }
             op => {
                 let ret = op.verdict(ret);
                 if ret < 0 { self.on_failure(index, ret) } else { self.finish(index, ret, None) }
             }
         }
+    }
+
+    /// Signals, or a bound on tasks, have kept io_uring from starting a worker, and it gave up what
+    /// waited for one. In a chain it may be a call behind one that has failed.
+    fn was_given_up(&self, slot: &Slot<B>, ret: i64) -> bool {
+        ret == CANCELED && !slot.cancelled.get() && slot.chain.get() == NONE
     }
 
     fn on_recv(
