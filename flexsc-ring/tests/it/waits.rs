@@ -357,3 +357,20 @@ on_every_engine! {
         bench.turn(Duration::ZERO);
     }
 }
+
+#[test]
+fn a_lock_that_somebody_has_is_waited_for_by_a_thread() {
+    use flexsc_ring::{Engine, Lock};
+    for engine in [Engine::Threads, Engine::Uring] {
+        crate::support::on(&crate::support::options(engine), |bench| {
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            let other = file.reopen().expect("opened");
+            let lock = |fd: &std::fs::File, lock| Call::flock(fd.as_raw_fd(), lock);
+            done(bench.value(lock(file.as_file(), Lock::Exclusive)));
+            bench.post(lock(&other, Lock::Shared), 1);
+            bench.expect_silence();
+            done(bench.value(lock(file.as_file(), Lock::Unlock)));
+            done(bench.next_of(1).result.expect("locks"));
+        });
+    }
+}
