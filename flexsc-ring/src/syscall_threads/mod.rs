@@ -179,11 +179,11 @@ impl SyscallThreads {
         if self.fresh_pages.is_empty() {
             return;
         }
+        self.shared.seat.follow();
         for page in self.fresh_pages.drain(..) {
             let page = usize::from(page);
             self.shared.pages.publish(page, std::mem::take(&mut self.fresh[page]));
         }
-        self.shared.seat.follow();
         self.crew.alert();
     }
 

@@ -116,8 +116,9 @@ impl Worker {
 
     /// Makes calls until none is posted.
     fn work(&mut self, shared: &Shared) {
-        shared.seat.sit(self.me, &mut self.sits);
         while let Some((page, i)) = shared.pages.claim() {
+            // After the claim, which has seen what the poster wrote before it published.
+            shared.seat.sit(self.me, &mut self.sits);
             self.run(shared, page, i);
         }
     }
