@@ -1,22 +1,25 @@
-//! A posted call without its buffer: what the engines look at, as a trap, and as a result.
+//! A posted call without its buffer: what the engines look at, and the call as a trap.
+
+mod apart;
+mod settle;
 
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
-use crate::address::{MOST_NAME, RawAddress};
-use crate::buffer::RecvBuf;
-use crate::call::Buffer;
-use crate::call::{CURRENT, Call, Interest, RawCall, Readiness};
-use crate::lent::{EventArea, Lent, MOST_BUFFERS, Message, Parts as Vector, parts_of};
-use crate::result::{Failure, FileStat, PostError, Value};
+use crate::address::RawAddress;
+use crate::call::{Buffer, CURRENT, Interest, RawCall, Readiness};
+use crate::lent::{EventArea, Message, Parts as Vector, parts_of};
 use crate::sys;
 use crate::trap::{MOST_NUMBER, NOTHING, Trap};
-use crate::work::{Offsets, Work, epoll_change};
+use crate::work::{Offsets, Work};
+
+pub(crate) use apart::{Parts, check_range, fault_of, split};
+pub(crate) use settle::{failure, made_fd, of_statx, settle, take_fd};
 
 /// `struct open_how` of `openat2`.
 #[repr(C)]
@@ -45,106 +48,26 @@ pub(crate) enum Direction {
 /// a fixed address from `submit` to the last completion.
 pub(crate) enum Op {
     Nop,
-    Accept {
-        listener: RawFd,
-        multishot: bool,
-    },
-    Recv {
-        fd: RawFd,
-        multishot: bool,
-    },
-    Send {
-        fd: RawFd,
-        more: bool,
-        nowait: bool,
-    },
-    Read {
-        fd: RawFd,
-        offset: u64,
-        vec: UnsafeCell<libc::iovec>,
-        plain: bool,
-    },
-    Write {
-        fd: RawFd,
-        offset: u64,
-        vec: UnsafeCell<libc::iovec>,
-        plain: bool,
-    },
-    Open {
-        dir: RawFd,
-        path: CString,
-        how: How,
-        moved: Cell<u8>,
-    },
-    Stat {
-        dir: RawFd,
-        path: CString,
-        area: StatArea,
-    },
-    Close {
-        fd: Option<OwnedFd>,
-    },
-    Poll {
-        fd: RawFd,
-        interest: Interest,
-    },
-    Sendfile {
-        out: RawFd,
-        input: RawFd,
-        offset: UnsafeCell<i64>,
-        len: usize,
-    },
-    Shutdown {
-        fd: RawFd,
-        how: Shutdown,
-    },
-    Getdents64 {
-        fd: RawFd,
-    },
-    RecvInto {
-        fd: RawFd,
-    },
-    SendAll {
-        fd: RawFd,
-        message: Box<Message>,
-        more: bool,
-        nowait: bool,
-    },
-    ReadAll {
-        fd: RawFd,
-        offset: u64,
-        parts: Vector,
-        nowait: bool,
-        plain: bool,
-    },
-    WriteAll {
-        fd: RawFd,
-        offset: u64,
-        parts: Vector,
-        nowait: bool,
-        plain: bool,
-    },
-    Connect {
-        fd: RawFd,
-        to: Box<RawAddress>,
-        tries: Tries,
-    },
-    Splice {
-        from: RawFd,
-        to: RawFd,
-        offsets: Offsets,
-        len: usize,
-        waits: Cell<Waits>,
-        vain: Cell<u8>,
-    },
-    EpollWait {
-        epoll: RawFd,
-        events: EventArea,
-    },
-    Timeout {
-        after: Duration,
-        until: Cell<Option<Instant>>,
-    },
+    Accept { listener: RawFd, multishot: bool },
+    Recv { fd: RawFd, multishot: bool },
+    Send { fd: RawFd, more: bool, nowait: bool },
+    Read { fd: RawFd, offset: u64, vec: UnsafeCell<libc::iovec>, plain: bool },
+    Write { fd: RawFd, offset: u64, vec: UnsafeCell<libc::iovec>, plain: bool },
+    Open { dir: RawFd, path: CString, how: How, moved: Cell<u8> },
+    Stat { dir: RawFd, path: CString, area: StatArea },
+    Close { fd: Option<OwnedFd> },
+    Poll { fd: RawFd, interest: Interest },
+    Sendfile { out: RawFd, input: RawFd, offset: UnsafeCell<i64>, len: usize },
+    Shutdown { fd: RawFd, how: Shutdown },
+    Getdents64 { fd: RawFd },
+    RecvInto { fd: RawFd },
+    SendAll { fd: RawFd, message: Box<Message>, more: bool, nowait: bool },
+    ReadAll { fd: RawFd, offset: u64, parts: Vector, nowait: bool, plain: bool },
+    WriteAll { fd: RawFd, offset: u64, parts: Vector, nowait: bool, plain: bool },
+    Connect { fd: RawFd, to: Box<RawAddress>, tries: Tries },
+    Splice { from: RawFd, to: RawFd, offsets: Offsets, len: usize, ends: Ends },
+    EpollWait { epoll: RawFd, events: EventArea },
+    Timeout { after: Duration, until: Cell<Option<Instant>> },
     Work(Work),
     Raw(RawCall),
 }
@@ -159,9 +82,18 @@ pub(crate) struct Tries {
     until: Cell<Option<Instant>>,
 }
 
+/// What a splice has met at its ends.
+#[derive(Default)]
+pub(crate) struct Ends {
+    waits: Cell<Waits>,
+    /// How often it would have waited though both were ready.
+    vain: Cell<u8>,
+}
+
 /// Which end of a splice keeps it waiting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Waits {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Waits {
+    #[default]
     From,
     To,
     /// Neither, and yet it cannot go on.
@@ -170,178 +102,11 @@ pub(crate) enum Waits {
 
 /// How often a splice is made again at once that would wait though both of its ends are ready.
 const MOST_VAIN: u8 = 16;
-/// Events that one `epoll_wait` takes at most.
-const MOST_EVENTS: usize = 4096;
-/// Bytes that the kernel moves at most by one call (`MAX_RW_COUNT`).
-const MOST_BYTES: usize = 0x7fff_f000;
 /// The first pause before a connection whose listener is full is tried again; it doubles to 32 times.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// How often an open is made again because a directory may have been moved.
 const MOST_MOVES: u8 = 16;
-
-fn empty_vec() -> UnsafeCell<libc::iovec> {
-    UnsafeCell::new(libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 })
-}
-
-/// A call taken apart: its numbers, its buffers, and the range of the one buffer that it moves.
-pub(crate) struct Parts<B> {
-    pub(crate) op: Op,
-    pub(crate) buf: Lent<B>,
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-}
-
-/// Refuses a range that does not lie within the buffer, and what the kernel could not be told.
-pub(crate) fn check_range<B: Buffer>(call: Call<B>) -> Result<Call<B>, PostError<B>> {
-    match fault_of(&call) {
-        None => Ok(call),
-        Some(fault) => Err(fault.refuse(call)),
-    }
-}
-
-/// What is wrong with a call that the kernel could not be told of.
-pub(crate) enum Fault {
-    Range { start: usize, end: usize, len: usize },
-    Buffers { count: usize },
-    Address { len: usize },
-}
-
-impl Fault {
-    /// Gives `call` back, which has the fault or is the chain of one that has.
-    pub(crate) fn refuse<B>(self, call: Call<B>) -> PostError<B> {
-        match self {
-            Fault::Range { start, end, len } => PostError::Range { call, start, end, len },
-            Fault::Buffers { count } => PostError::Buffers { call, count, most: MOST_BUFFERS },
-            Fault::Address { len } => PostError::Address { call, len, most: MOST_NAME },
-        }
-    }
-}
-
-/// The first thing wrong with a call.
-pub(crate) fn fault_of<B: Buffer>(call: &Call<B>) -> Option<Fault> {
-    let (start, end, len) = match call {
-        Call::Send { buf, start, end, .. }
-        | Call::Write { buf, start, end, .. }
-        | Call::Read { buf, start, end, .. }
-        | Call::RecvInto { buf, start, end, .. } => (*start, *end, buf.as_ref().len()),
-        Call::Madvise { mapping, start, end, .. } => (*start, *end, mapping.size()),
-        Call::SendVectored { bufs, .. }
-        | Call::ReadVectored { bufs, .. }
-        | Call::WriteVectored { bufs, .. } => {
-            let count = bufs.len();
-            return (count > MOST_BUFFERS).then_some(Fault::Buffers { count });
-        }
-        Call::Connect { to, .. } => return to.bad_name().map(|len| Fault::Address { len }),
-        _ => return None,
-    };
-    (start > end || end > len).then_some(Fault::Range { start, end, len })
-}
-
-/// Takes a call apart.
-pub(crate) fn split<B: Buffer>(call: Call<B>) -> Parts<B> {
-    let whole = |op| Parts { op, buf: Lent::Nothing, start: 0, end: 0 };
-    let one = |op, buf, start, end| Parts { op, buf: Lent::One(buf), start, end };
-    let many = |op, bufs| Parts { op, buf: Lent::Many(bufs), start: 0, end: 0 };
-    match call {
-        Call::Send { fd, buf, start, end, more, nowait } => {
-            one(Op::Send { fd, more, nowait }, buf, start, end)
-        }
-        Call::Read { fd, buf, start, end, offset } => {
-            one(Op::Read { fd, offset, vec: empty_vec(), plain: false }, buf, start, end)
-        }
-        Call::Write { fd, buf, start, end, offset } => {
-            one(Op::Write { fd, offset, vec: empty_vec(), plain: false }, buf, start, end)
-        }
-        Call::RecvInto { fd, buf, start, end } => one(Op::RecvInto { fd }, buf, start, end),
-        Call::Getdents64 { fd, buf } => {
-            let end = buf.as_ref().len();
-            one(Op::Getdents64 { fd }, buf, 0, end)
-        }
-        Call::SendVectored { fd, bufs, more, nowait } => {
-            many(Op::SendAll { fd, message: Box::new(Message::new()), more, nowait }, bufs)
-        }
-        Call::ReadVectored { fd, bufs, offset, nowait } => {
-            many(Op::ReadAll { fd, offset, parts: Vector::default(), nowait, plain: false }, bufs)
-        }
-        Call::WriteVectored { fd, bufs, offset, nowait } => {
-            many(Op::WriteAll { fd, offset, parts: Vector::default(), nowait, plain: false }, bufs)
-        }
-        other => whole(without_buffer(other)),
-    }
-}
-
-/// A call that has no buffer, taken apart; the buffers of others are dropped.
-fn without_buffer<B>(call: Call<B>) -> Op {
-    let work = match call {
-        Call::Accept { listener, multishot } => return Op::Accept { listener, multishot },
-        Call::Recv { fd, multishot } => return Op::Recv { fd, multishot },
-        Call::OpenAt2 { dir, path, flags, mode, resolve } => {
-            let how = How { flags: flags | libc::O_CLOEXEC as u64, mode, resolve };
-            return Op::Open { dir, path, how, moved: Cell::new(0) };
-        }
-        Call::Statx { dir, path } => {
-            let area = Box::new(UnsafeCell::new(MaybeUninit::zeroed()));
-            return Op::Stat { dir, path, area };
-        }
-        Call::Close(fd) => return Op::Close { fd: Some(fd) },
-        Call::Poll { fd, interest } => return Op::Poll { fd, interest },
-        Call::Sendfile { out, input, offset, len } => {
-            let offset = UnsafeCell::new(offset.try_into().unwrap_or(i64::MAX));
-            return Op::Sendfile { out, input, offset, len };
-        }
-        Call::Shutdown { fd, how } => return Op::Shutdown { fd, how },
-        Call::Connect { fd, to } => {
-            return Op::Connect { fd, to: Box::new(RawAddress::new(&to)), tries: Tries::default() };
-        }
-        Call::Splice { from, from_offset, to, to_offset, len } => {
-            let offsets = Offsets::new(from_offset, to_offset);
-            let (waits, vain) = (Cell::new(Waits::From), Cell::new(0));
-            return Op::Splice { from, to, offsets, len: len.min(MOST_BYTES), waits, vain };
-        }
-        Call::EpollWait { epoll, most } => {
-            return Op::EpollWait { epoll, events: EventArea::new(most.min(MOST_EVENTS)) };
-        }
-        Call::Timeout { after } => return Op::Timeout { after, until: Cell::new(None) },
-        Call::Raw(raw) => return Op::Raw(raw),
-        Call::Fsync { fd, data_only } => Work::Fsync { fd, data_only },
-        Call::Rename { from_dir, from, to_dir, to, flags } => {
-            Work::Rename { from_dir, from, to_dir, to, flags }
-        }
-        Call::Unlink { dir, path, directory } => Work::Unlink { dir, path, directory },
-        Call::Mkdir { dir, path, mode } => Work::Mkdir { dir, path, mode },
-        Call::Ftruncate { fd, len } => Work::Ftruncate { fd, len },
-        Call::Fallocate { fd, mode, offset, len } => Work::Fallocate { fd, mode, offset, len },
-        Call::Flock { fd, lock, nowait } => Work::Flock { fd, lock, nowait },
-        Call::CopyFileRange { from, from_offset, to, to_offset, len } => {
-            let offsets = Offsets::new(from_offset, to_offset);
-            Work::CopyFileRange { from, to, offsets, len: len.min(MOST_BYTES) }
-        }
-        Call::Mmap { file, offset, len, writable, populate } => {
-            Work::Mmap { file, offset, len, writable, populate }
-        }
-        Call::Madvise { mapping, start, end, advice } => {
-            Work::Madvise { mapping, start, len: end.saturating_sub(start), advice }
-        }
-        Call::SetSockOpt { fd, option } => Work::SetSockOpt { fd, option: Box::new(option.raw()) },
-        Call::EpollCtl { epoll, fd, change } => {
-            let (number, event) = epoll_change(change);
-            Work::EpollCtl { epoll, fd, number, event }
-        }
-        // Taken apart by `chains`, never posted as they are.
-        Call::CloseOpened | Call::Chain(_) => return Op::Nop,
-        Call::Nop
-        | Call::Send { .. }
-        | Call::Read { .. }
-        | Call::Write { .. }
-        | Call::RecvInto { .. }
-        | Call::Getdents64 { .. }
-        | Call::SendVectored { .. }
-        | Call::ReadVectored { .. }
-        | Call::WriteVectored { .. } => return Op::Nop,
-    };
-    Op::Work(work)
-}
 
 /// `how` of a shutdown, as the kernel has it.
 pub(crate) fn shutdown_how(how: Shutdown) -> i32 {
@@ -402,7 +167,7 @@ impl Op {
             Op::WriteAll { fd, offset: CURRENT, nowait: false, .. } => Some((fd, Direction::Out)),
             Op::Connect { fd, .. } => Some((fd, Direction::Out)),
             Op::EpollWait { epoll, .. } => Some((epoll, Direction::In)),
-            Op::Splice { from, to, ref waits, .. } => match waits.get() {
+            Op::Splice { from, to, ref ends, .. } => match ends.waits.get() {
                 Waits::From => Some((from, Direction::In)),
                 Waits::To => Some((to, Direction::Out)),
                 Waits::Nobody => None,
@@ -424,12 +189,12 @@ impl Op {
                 }
                 if is(libc::EISCONN) && tries.started.get() { 0 } else { ret }
             }
-            Op::Splice { from, to, waits, vain, .. } if ret == AGAIN => {
-                waits.set(match sys::ready_now(*from, *to) {
+            Op::Splice { from, to, ends, .. } if ret == AGAIN => {
+                ends.waits.set(match sys::ready_now(*from, *to) {
                     (false, _) => Waits::From,
                     (true, false) => Waits::To,
-                    (true, true) if vain.get() < MOST_VAIN => {
-                        vain.set(vain.get() + 1);
+                    (true, true) if ends.vain.get() < MOST_VAIN => {
+                        ends.vain.set(ends.vain.get() + 1);
                         return -i64::from(libc::EINTR);
                     }
                     (true, true) => Waits::Nobody,
@@ -677,95 +442,15 @@ pub(crate) fn stat_flags(path: &CString) -> i32 {
     if path.is_empty() { libc::AT_EMPTY_PATH } else { 0 }
 }
 
-/// Makes the result of a call that has ended with `ret`, a negated `errno` if it failed.
-pub(crate) fn settle<B>(
-    op: Op,
-    buf: Lent<B>,
-    ret: i64,
-    received: Option<RecvBuf>,
-) -> Result<Value<B>, Failure<B>> {
-    if let Op::Close { fd: Some(fd) } = op {
-        if ret == -i64::from(libc::ECANCELED) {
-            drop(fd);
-        } else {
-            // The kernel has closed it, also where it reports an error.
-            let _ = fd.into_raw_fd();
-        }
-        return if ret < 0 { Err(failure(ret, Lent::Nothing)) } else { Ok(Value::Done) };
-    }
-    if ret < 0 {
-        return Err(failure(ret, buf));
-    }
-    let n = ret as usize;
-    Ok(match (op, buf) {
-        (Op::Accept { .. }, _) => Value::Accepted(sys::adopt(ret)),
-        (Op::Open { .. }, _) => Value::Opened(sys::adopt(ret)),
-        (Op::Recv { .. }, _) => Value::Received(received.unwrap_or_default()),
-        (Op::Stat { area, .. }, _) => Value::Stat(file_stat(area)),
-        (Op::Poll { .. }, _) => Value::Ready(readiness(ret as u32)),
-        (Op::Sendfile { .. }, _) => Value::Sent(n),
-        (Op::Raw(_), _) => Value::Raw(ret),
-        (Op::Splice { .. }, _) => Value::Sent(n),
-        (Op::EpollWait { events, .. }, _) => Value::Events(events.into_events(n)),
-        (Op::Work(work), _) => work.settle(ret),
-        (_, Lent::One(buf)) => Value::Moved { n, buf },
-        (_, Lent::Many(bufs)) => Value::MovedAll { n, bufs },
-        (_, Lent::Nothing) => Value::Done,
-    })
-}
-
-/// The failure that a negated `errno` stands for.
-pub(crate) fn failure<B>(ret: i64, lent: Lent<B>) -> Failure<B> {
-    let (buf, bufs) = lent.back();
-    Failure { error: sys::error_of(ret), buf, bufs }
-}
-
 /// The failure of a call that was cancelled before it began.
 pub(crate) const CANCELED: i64 = -(libc::ECANCELED as i64);
 
 /// The failure of a call that would have to wait.
 const AGAIN: i64 = -(libc::EAGAIN as i64);
 
-fn file_stat(area: StatArea) -> FileStat {
-    // SAFETY: zeroed when made, all of whose bit patterns are valid, then written by statx.
-    of_statx(&unsafe { area.into_inner().assume_init() })
-}
-
-/// What a `statx` has written.
-pub(crate) fn of_statx(stat: &libc::statx) -> FileStat {
-    FileStat {
-        size: stat.stx_size,
-        mode: stat.stx_mode.into(),
-        mtime_secs: stat.stx_mtime.tv_sec,
-        mtime_nanos: stat.stx_mtime.tv_nsec,
-        ino: stat.stx_ino,
-        dev: u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor),
-        nlink: stat.stx_nlink,
-    }
-}
-
 /// True for the error with which a call says that it would have had to wait.
 pub(crate) fn would_block(ret: i64) -> bool {
     ret == AGAIN
-}
-
-/// The descriptor number of a call that makes one.
-pub(crate) fn made_fd<B>(value: &Result<Value<B>, Failure<B>>) -> Option<RawFd> {
-    match value {
-        Ok(Value::Accepted(fd) | Value::Opened(fd)) => Some(fd.as_raw_fd()),
-        _ => None,
-    }
-}
-
-/// Takes the descriptor out of the result of a call that makes one.
-pub(crate) fn take_fd<B>(value: &mut Result<Value<B>, Failure<B>>) -> Option<OwnedFd> {
-    match std::mem::replace(value, Ok(Value::Done)) {
-        Ok(Value::Accepted(fd) | Value::Opened(fd)) => Some(fd),
-        other => {
-            *value = other;
-            None
-        }
-    }
 }
 
 /// An `errno` as a result.

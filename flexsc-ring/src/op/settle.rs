@@ -1,0 +1,89 @@
+//! What does the end of a call mean to its caller?
+
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+
+use super::{Op, StatArea, readiness};
+use crate::buffer::RecvBuf;
+use crate::lent::Lent;
+use crate::result::{Failure, FileStat, Value};
+use crate::sys;
+
+/// Makes the result of a call that has ended with `ret`, a negated `errno` if it failed.
+pub(crate) fn settle<B>(
+    op: Op,
+    buf: Lent<B>,
+    ret: i64,
+    received: Option<RecvBuf>,
+) -> Result<Value<B>, Failure<B>> {
+    if let Op::Close { fd: Some(fd) } = op {
+        if ret == -i64::from(libc::ECANCELED) {
+            drop(fd);
+        } else {
+            // The kernel has closed it, also where it reports an error.
+            let _ = fd.into_raw_fd();
+        }
+        return if ret < 0 { Err(failure(ret, Lent::Nothing)) } else { Ok(Value::Done) };
+    }
+    if ret < 0 {
+        return Err(failure(ret, buf));
+    }
+    let n = ret as usize;
+    Ok(match (op, buf) {
+        (Op::Accept { .. }, _) => Value::Accepted(sys::adopt(ret)),
+        (Op::Open { .. }, _) => Value::Opened(sys::adopt(ret)),
+        (Op::Recv { .. }, _) => Value::Received(received.unwrap_or_default()),
+        (Op::Stat { area, .. }, _) => Value::Stat(file_stat(area)),
+        (Op::Poll { .. }, _) => Value::Ready(readiness(ret as u32)),
+        (Op::Sendfile { .. }, _) => Value::Sent(n),
+        (Op::Raw(_), _) => Value::Raw(ret),
+        (Op::Splice { .. }, _) => Value::Sent(n),
+        (Op::EpollWait { events, .. }, _) => Value::Events(events.into_events(n)),
+        (Op::Work(work), _) => work.settle(ret),
+        (_, Lent::One(buf)) => Value::Moved { n, buf },
+        (_, Lent::Many(bufs)) => Value::MovedAll { n, bufs },
+        (_, Lent::Nothing) => Value::Done,
+    })
+}
+
+/// The failure that a negated `errno` stands for.
+pub(crate) fn failure<B>(ret: i64, lent: Lent<B>) -> Failure<B> {
+    let (buf, bufs) = lent.back();
+    Failure { error: sys::error_of(ret), buf, bufs }
+}
+
+fn file_stat(area: StatArea) -> FileStat {
+    // SAFETY: zeroed when made, all of whose bit patterns are valid, then written by statx.
+    of_statx(&unsafe { area.into_inner().assume_init() })
+}
+
+/// What a `statx` has written.
+pub(crate) fn of_statx(stat: &libc::statx) -> FileStat {
+    FileStat {
+        size: stat.stx_size,
+        mode: stat.stx_mode.into(),
+        mtime_secs: stat.stx_mtime.tv_sec,
+        mtime_nanos: stat.stx_mtime.tv_nsec,
+        ino: stat.stx_ino,
+        dev: u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor),
+        nlink: stat.stx_nlink,
+    }
+}
+
+/// The descriptor number of a call that makes one.
+pub(crate) fn made_fd<B>(value: &Result<Value<B>, Failure<B>>) -> Option<RawFd> {
+    match value {
+        Ok(Value::Accepted(fd) | Value::Opened(fd)) => Some(fd.as_raw_fd()),
+        _ => None,
+    }
+}
+
+/// Takes the descriptor out of the result of a call that makes one.
+pub(crate) fn take_fd<B>(value: &mut Result<Value<B>, Failure<B>>) -> Option<OwnedFd> {
+    match std::mem::replace(value, Ok(Value::Done)) {
+        Ok(Value::Accepted(fd) | Value::Opened(fd)) => Some(fd),
+        other => {
+            *value = other;
+            None
+        }
+    }
+}
