@@ -128,26 +128,51 @@ pub enum ChainFault {
     Outside,
 }
 
-/// Refuses what cannot be posted.
-#[inline]
-pub(crate) fn check<B: Buffer>(mut call: Call<B>) -> Result<Call<B>, PostError<B>> {
-    if needs_opened(&mut call) {
-        return Err(PostError::Chain { call, at: 0, fault: ChainFault::Outside });
-    }
-    match call {
-        Call::Chain(chain) => check_chain(chain),
-        call => op::check_range(call),
+/// Why a call cannot be posted.
+pub(crate) enum Refusal {
+    /// Its place in a chain, or outside of one.
+    Chain(usize, ChainFault),
+    /// What the kernel would be told.
+    Fault(op::Fault),
+}
+
+impl Refusal {
+    /// Gives the call back.
+    #[cold]
+    pub(crate) fn of<B>(self, call: Call<B>) -> PostError<B> {
+        match self {
+            Refusal::Chain(at, fault) => PostError::Chain { call, at, fault },
+            Refusal::Fault(fault) => fault.refuse(call),
+        }
     }
 }
 
-fn check_chain<B: Buffer>(mut chain: Chain<B>) -> Result<Call<B>, PostError<B>> {
-    if let Some((at, fault)) = fault_of(&mut chain) {
-        return Err(PostError::Chain { call: Call::Chain(chain), at, fault });
+/// Looks for what cannot be posted. The call stays where it is: it is large to move.
+#[inline(always)]
+pub(crate) fn refusal<B: Buffer>(call: &mut Call<B>) -> Option<Refusal> {
+    let plain = match call {
+        Call::Nop | Call::Raw(_) | Call::Close(_) => true,
+        Call::Recv { fd, .. } | Call::Accept { listener: fd, .. } => *fd != OPENED,
+        Call::Read { fd, buf, start, end, .. }
+        | Call::Write { fd, buf, start, end, .. }
+        | Call::Send { fd, buf, start, end, .. } => {
+            *fd != OPENED && start <= end && *end <= buf.as_ref().len()
+        }
+        _ => false,
+    };
+    if plain { None } else { refusal_of_any(call) }
+}
+
+#[inline(never)]
+fn refusal_of_any<B: Buffer>(call: &mut Call<B>) -> Option<Refusal> {
+    if needs_opened(call) {
+        return Some(Refusal::Chain(0, ChainFault::Outside));
     }
-    if let Some(fault) = chain.calls.iter().find_map(op::fault_of) {
-        return Err(fault.refuse(Call::Chain(chain)));
+    let Call::Chain(chain) = call else { return op::fault_of(call).map(Refusal::Fault) };
+    if let Some((at, fault)) = fault_of(chain) {
+        return Some(Refusal::Chain(at, fault));
     }
-    Ok(Call::Chain(chain))
+    chain.calls.iter().find_map(op::fault_of).map(Refusal::Fault)
 }
 
 /// The first call that cannot be in its place, and why.

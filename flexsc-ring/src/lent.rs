@@ -88,10 +88,10 @@ impl EventArea {
     }
 
     /// The first `n` events, which the kernel has written: data and bits.
-    pub(crate) fn into_events(self, n: usize) -> Vec<(u64, u32)> {
-        let events = self.0.into_iter().take(n).map(|event| {
+    pub(crate) fn events(&mut self, n: usize) -> Vec<(u64, u32)> {
+        let events = self.0.iter_mut().take(n).map(|event| {
             // SAFETY: written by `epoll_wait`, which returned at least this many.
-            let event = unsafe { event.into_inner().assume_init() };
+            let event = unsafe { event.get_mut().assume_init() };
             (event.u64, event.events)
         });
         events.collect()

@@ -18,7 +18,7 @@ use crate::sys;
 use crate::trap::{MOST_NUMBER, NOTHING, Trap};
 use crate::work::{Offsets, Work};
 
-pub(crate) use apart::{Parts, check_range, fault_of, split};
+pub(crate) use apart::{Fault, Parts, fault_of, split};
 pub(crate) use settle::{failure, made_fd, of_statx, settle, take_fd};
 
 /// `struct open_how` of `openat2`.

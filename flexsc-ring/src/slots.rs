@@ -186,6 +186,7 @@ impl<B: Buffer> Slots<B> {
     }
 
     /// Puts a call into a slot. The caller keeps to the limit.
+    #[inline(always)]
     pub(crate) fn insert(&mut self, parts: Parts<B>, user: u64) -> u32 {
         if self.free == NONE {
             self.grow();
@@ -194,10 +195,10 @@ impl<B: Buffer> Slots<B> {
         let slot = self.at(index);
         let Parts { op, buf, start, end } = parts;
         slot.multishot.set(op.is_multishot());
-        // SAFETY: the slot is free, so nothing points into it.
+        // SAFETY: the slot is free, so nothing points into it, and it holds nothing to drop.
         unsafe {
-            *slot.op.get() = op;
-            *slot.buf.get() = buf;
+            slot.op.get().write(op);
+            slot.buf.get().write(buf);
         }
         // SAFETY: as above. From here on `buf` is left alone until `take` (2).
         let bytes = match unsafe { &mut *slot.buf.get() } {
@@ -225,6 +226,7 @@ impl<B: Buffer> Slots<B> {
         index
     }
 
+    #[cold]
     fn grow(&mut self) {
         let first = self.span();
         let chunk: Box<[Slot<B>]> = (0..CHUNK).map(|_| Slot::empty()).collect();
@@ -236,22 +238,24 @@ impl<B: Buffer> Slots<B> {
         self.free = first;
     }
 
-    /// Takes the call out of its slot, after its last result: nothing points into it any more.
+    /// Ends the call of a slot, after its last result: nothing points into it any more. `settle` makes
+    /// the result of its numbers and its buffers.
     #[inline]
-    pub(crate) fn take(&mut self, index: u32) -> (Op, Lent<B>) {
+    pub(crate) fn end<T>(&mut self, index: u32, settle: impl FnOnce(&mut Op, Lent<B>) -> T) -> T {
         let slot = &self.chunks[(index >> CHUNK_BITS) as usize][(index & (CHUNK - 1)) as usize];
         debug_assert_ne!(slot.stage.get(), Stage::Free);
         // SAFETY: whoever ran the call has ended it; the borrow that `insert` began ends here.
-        let parts = unsafe {
-            let op = std::mem::replace(&mut *slot.op.get(), Op::Nop);
-            (op, std::mem::replace(&mut *slot.buf.get(), Lent::Nothing))
+        let (op, buf) = unsafe {
+            (&mut *slot.op.get(), std::mem::replace(&mut *slot.buf.get(), Lent::Nothing))
         };
+        let result = settle(op, buf);
+        *op = Op::Nop;
         slot.stage.set(Stage::Free);
         slot.generation.set(slot.generation.get().wrapping_add(1));
         slot.next.set(self.free);
         self.free = index;
         self.live -= 1;
-        parts
+        result
     }
 
     /// Gives up the memory of all slots for ever, because somebody may still write into it.

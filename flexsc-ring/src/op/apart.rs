@@ -23,14 +23,6 @@ pub(crate) struct Parts<B> {
     pub(crate) end: usize,
 }
 
-/// Refuses a range that does not lie within the buffer, and what the kernel could not be told.
-pub(crate) fn check_range<B: Buffer>(call: Call<B>) -> Result<Call<B>, PostError<B>> {
-    match fault_of(&call) {
-        None => Ok(call),
-        Some(fault) => Err(fault.refuse(call)),
-    }
-}
-
 /// What is wrong with a call that the kernel could not be told of.
 pub(crate) enum Fault {
     Range { start: usize, end: usize, len: usize },
@@ -70,11 +62,18 @@ pub(crate) fn fault_of<B: Buffer>(call: &Call<B>) -> Option<Fault> {
 }
 
 /// Takes a call apart.
+#[inline(always)]
 pub(crate) fn split<B: Buffer>(call: Call<B>) -> Parts<B> {
     let whole = |op| Parts { op, buf: Lent::Nothing, start: 0, end: 0 };
     let one = |op, buf, start, end| Parts { op, buf: Lent::One(buf), start, end };
     let many = |op, bufs| Parts { op, buf: Lent::Many(bufs), start: 0, end: 0 };
     match call {
+        Call::Nop => whole(Op::Nop),
+        Call::Accept { listener, multishot } => whole(Op::Accept { listener, multishot }),
+        Call::Recv { fd, multishot } => whole(Op::Recv { fd, multishot }),
+        Call::Close(fd) => whole(Op::Close { fd: Some(fd) }),
+        Call::Poll { fd, interest } => whole(Op::Poll { fd, interest }),
+        Call::Raw(raw) => whole(Op::Raw(raw)),
         Call::Send { fd, buf, start, end, more, nowait } => {
             one(Op::Send { fd, more, nowait }, buf, start, end)
         }
@@ -102,11 +101,10 @@ pub(crate) fn split<B: Buffer>(call: Call<B>) -> Parts<B> {
     }
 }
 
-/// A call that has no buffer, taken apart; the buffers of others are dropped.
+/// A less frequent call that has no buffer, taken apart.
+#[inline(never)]
 fn without_buffer<B>(call: Call<B>) -> Op {
     let work = match call {
-        Call::Accept { listener, multishot } => return Op::Accept { listener, multishot },
-        Call::Recv { fd, multishot } => return Op::Recv { fd, multishot },
         Call::OpenAt2 { dir, path, flags, mode, resolve } => {
             let how = How { flags: flags | libc::O_CLOEXEC as u64, mode, resolve };
             return Op::Open { dir, path, how, moved: Cell::new(0) };
@@ -115,8 +113,6 @@ fn without_buffer<B>(call: Call<B>) -> Op {
             let area = Box::new(UnsafeCell::new(MaybeUninit::zeroed()));
             return Op::Stat { dir, path, area };
         }
-        Call::Close(fd) => return Op::Close { fd: Some(fd) },
-        Call::Poll { fd, interest } => return Op::Poll { fd, interest },
         Call::Sendfile { out, input, offset, len } => {
             let offset = UnsafeCell::new(offset.try_into().unwrap_or(i64::MAX));
             return Op::Sendfile { out, input, offset, len };
@@ -134,7 +130,6 @@ fn without_buffer<B>(call: Call<B>) -> Op {
             return Op::EpollWait { epoll, events: EventArea::new(most.min(MOST_EVENTS)) };
         }
         Call::Timeout { after } => return Op::Timeout { after, until: Cell::new(None) },
-        Call::Raw(raw) => return Op::Raw(raw),
         Call::Fsync { fd, data_only } => Work::Fsync { fd, data_only },
         Call::Rename { from_dir, from, to_dir, to, flags } => {
             Work::Rename { from_dir, from, to_dir, to, flags }
@@ -161,7 +156,13 @@ fn without_buffer<B>(call: Call<B>) -> Op {
         }
         // Taken apart by `chains`, never posted as they are.
         Call::CloseOpened | Call::Chain(_) => return Op::Nop,
+        // Taken apart by `split`.
         Call::Nop
+        | Call::Accept { .. }
+        | Call::Recv { .. }
+        | Call::Close(_)
+        | Call::Poll { .. }
+        | Call::Raw(_)
         | Call::Send { .. }
         | Call::Read { .. }
         | Call::Write { .. }

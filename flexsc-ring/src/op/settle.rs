@@ -8,21 +8,20 @@ use crate::lent::Lent;
 use crate::result::{Failure, FileStat, Value};
 use crate::sys;
 
-/// Makes the result of a call that has ended with `ret`, a negated `errno` if it failed.
+/// Makes the result of a call that has ended with `ret`, a negated `errno` if it failed. The call
+/// stays where it is: it is large to move.
+#[inline(always)]
 pub(crate) fn settle<B>(
-    op: Op,
+    op: &mut Op,
     buf: Lent<B>,
     ret: i64,
     received: Option<RecvBuf>,
 ) -> Result<Value<B>, Failure<B>> {
-    if let Op::Close { fd: Some(fd) } = op {
-        if ret == -i64::from(libc::ECANCELED) {
-            drop(fd);
-        } else {
-            // The kernel has closed it, also where it reports an error.
-            let _ = fd.into_raw_fd();
-        }
-        return if ret < 0 { Err(failure(ret, Lent::Nothing)) } else { Ok(Value::Done) };
+    if let Op::Close { fd } = op
+        && ret != -i64::from(libc::ECANCELED)
+    {
+        // The kernel has closed it, also where it reports an error.
+        let _ = fd.take().map(IntoRawFd::into_raw_fd);
     }
     if ret < 0 {
         return Err(failure(ret, buf));
@@ -37,7 +36,7 @@ pub(crate) fn settle<B>(
         (Op::Sendfile { .. }, _) => Value::Sent(n),
         (Op::Raw(_), _) => Value::Raw(ret),
         (Op::Splice { .. }, _) => Value::Sent(n),
-        (Op::EpollWait { events, .. }, _) => Value::Events(events.into_events(n)),
+        (Op::EpollWait { events, .. }, _) => Value::Events(events.events(n)),
         (Op::Work(work), _) => work.settle(ret),
         (_, Lent::One(buf)) => Value::Moved { n, buf },
         (_, Lent::Many(bufs)) => Value::MovedAll { n, bufs },
@@ -46,14 +45,15 @@ pub(crate) fn settle<B>(
 }
 
 /// The failure that a negated `errno` stands for.
+#[cold]
 pub(crate) fn failure<B>(ret: i64, lent: Lent<B>) -> Failure<B> {
     let (buf, bufs) = lent.back();
     Failure { error: sys::error_of(ret), buf, bufs }
 }
 
-fn file_stat(area: StatArea) -> FileStat {
+fn file_stat(area: &mut StatArea) -> FileStat {
     // SAFETY: zeroed when made, all of whose bit patterns are valid, then written by statx.
-    of_statx(&unsafe { area.into_inner().assume_init() })
+    of_statx(unsafe { area.get_mut().assume_init_ref() })
 }
 
 /// What a `statx` has written.

@@ -138,8 +138,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
                 self.next_writer(fd);
             }
         }
-        let (op, buf) = self.slots.take(index);
-        let result = settle(op, buf, ret, received);
+        let result = self.slots.end(index, |op, buf| settle(op, buf, ret, received));
         if let Some(fd) = made_fd(&result) {
             self.forget(fd);
         }

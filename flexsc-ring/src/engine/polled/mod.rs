@@ -16,7 +16,7 @@ use self::watch::{Event, HANG_UP, Watch};
 use super::GRACE;
 use crate::buffer::PoolOwner;
 use crate::call::{Buffer, Call};
-use crate::chain::check;
+use crate::chain::refusal;
 use crate::chains::{Chains, Next, weight};
 use crate::completions::Completions;
 use crate::fallback::{Reason, Stats};
@@ -115,11 +115,13 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         self.slots.live() + self.chains.beyond()
     }
 
-    pub(super) fn submit(&mut self, call: Call<B>, user: u64) -> Result<Ticket, PostError<B>> {
+    pub(super) fn submit(&mut self, mut call: Call<B>, user: u64) -> Result<Ticket, PostError<B>> {
         if self.under_way() >= self.slots.limit() {
             return Err(PostError::Full(call, self.slots.limit()));
         }
-        let call = check(call)?;
+        if let Some(refusal) = refusal(&mut call) {
+            return Err(refusal.of(call));
+        }
         if let Call::Chain(chain) = call {
             let n = weight(chain.len());
             if self.under_way() + n > self.slots.limit() {

@@ -133,10 +133,13 @@ impl<B: Buffer> Uring<B> {
         if let Some(at) = slot.op().timer() {
             self.timers.remove(at, index);
         }
-        let (op, buf) = self.slots.take(index);
-        // What an open into the registered table returns is no descriptor.
-        let op = if direct_open { Op::Nop } else { op };
-        let result = settle(op, buf, ret, received);
+        let result = self.slots.end(index, |op, buf| {
+            if direct_open {
+                // What an open into the registered table returns is no descriptor.
+                *op = Op::Nop;
+            }
+            settle(op, buf, ret, received)
+        });
         if chain != NONE {
             if self.chains.ended(chain, user as usize, result) {
                 self.onward.push_back(chain);

@@ -22,7 +22,7 @@ use self::setup::Opcodes;
 use self::sqe::{Route, route};
 use crate::buffer::PoolOwner;
 use crate::call::{Buffer, Call};
-use crate::chain::check;
+use crate::chain::refusal;
 use crate::chains::Chains;
 use crate::completions::Completions;
 use crate::engine::GRACE;
@@ -377,14 +377,16 @@ impl<B: Buffer> Uring<B> {
 
 impl<B: Buffer> Ring<B> for Uring<B> {
     #[inline]
-    fn submit(&mut self, call: Call<B>, user: u64) -> Result<Ticket, PostError<B>> {
+    fn submit(&mut self, mut call: Call<B>, user: u64) -> Result<Ticket, PostError<B>> {
         if self.under_way() >= self.slots.limit() {
             return Err(PostError::Full(call, self.slots.limit()));
         }
-        let call = match check(call)? {
-            Call::Chain(chain) => return self.submit_chain(chain, user),
-            call => call,
-        };
+        if let Some(refusal) = refusal(&mut call) {
+            return Err(refusal.of(call));
+        }
+        if let Call::Chain(chain) = call {
+            return self.submit_chain(chain, user);
+        }
         let index = self.slots.insert(split(call), user);
         let ticket = self.slots.ticket(index);
         self.stats.submitted += 1;
