@@ -65,7 +65,7 @@ pub use engine::{AnyRing, Direct, Threads, Uring};
 pub use event_loop::{EventLoop, LoopStats, Refused};
 pub use fallback::{Reason, Stats};
 pub use mapping::{Advice, Mapping};
-pub use options::{Engine, Options, Placement, Report, RingError};
+pub use options::{Engine, Options, Placement, Report, RingError, SharedPoller};
 pub use probe::{Cause, Limit, Probe};
 pub use result::{Cancelled, Completion, Failure, FileStat, PostError, Ticket, Value};
 pub use ring::Ring;

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Weak;
 use std::time::Duration;
 
 use crate::sys;
@@ -14,6 +16,10 @@ pub enum Engine {
     Auto,
     /// The kernel, through io_uring.
     Uring,
+    /// The kernel, through io_uring, by a thread of its own that polls the queue: posting costs no
+    /// system call while it is awake, and the calls run on another processor. It takes that
+    /// processor for itself while there is work, so `Auto` never chooses it.
+    Sqpoll,
     /// Syscall threads that read syscall pages, as in the FlexSC papers.
     Threads,
     /// The poster itself, by trap, with an epoll for what would block: the usual event loop.
@@ -26,6 +32,7 @@ impl Engine {
         match self {
             Engine::Auto => "auto",
             Engine::Uring => "uring",
+            Engine::Sqpoll => "sqpoll",
             Engine::Threads => "threads",
             Engine::Direct => "direct",
         }
@@ -42,7 +49,7 @@ impl std::str::FromStr for Engine {
     type Err = RingError;
 
     fn from_str(name: &str) -> Result<Self, RingError> {
-        let all = [Engine::Auto, Engine::Uring, Engine::Threads, Engine::Direct];
+        let all = [Engine::Auto, Engine::Uring, Engine::Sqpoll, Engine::Threads, Engine::Direct];
         let found = all.into_iter().find(|engine| engine.name() == name);
         found.ok_or_else(|| RingError::Engine { name: name.to_owned() })
     }
@@ -113,6 +120,14 @@ pub struct Options {
     pub idle: Duration,
     /// Where syscall threads run.
     pub placement: Placement,
+    /// How long the poller of `Sqpoll` looks for work before it sleeps, 1 ms to 1 h, rounded up to
+    /// milliseconds. A post that finds it asleep costs the next `wait` a system call.
+    pub sqpoll_idle: Duration,
+    /// The processor that the poller of `Sqpoll` stays on; `None` leaves that to the scheduler.
+    pub sqpoll_cpu: Option<usize>,
+    /// The poller of another ring of this process, to be shared: it serves its rings in turn, and
+    /// looks for work as long as the most patient of them asks for.
+    pub sqpoll_with: Option<SharedPoller>,
 }
 
 impl Default for Options {
@@ -128,6 +143,9 @@ impl Default for Options {
             spin_us: 20,
             idle: Duration::from_secs(10),
             placement: Placement::Anywhere,
+            sqpoll_idle: Duration::from_millis(5),
+            sqpoll_cpu: None,
+            sqpoll_with: None,
         }
     }
 }
@@ -160,6 +178,14 @@ impl Options {
         if !(1..=512).contains(&self.pages) {
             return refuse("pages", self.pages, "1 to 512");
         }
+        let idle = self.sqpoll_idle;
+        if !(Duration::from_millis(1)..=Duration::from_secs(3_600)).contains(&idle) {
+            let us = usize::try_from(idle.as_micros()).unwrap_or(usize::MAX);
+            return refuse("sqpoll_idle (us)", us, "1 ms to 1 h");
+        }
+        if let Some(cpu) = self.sqpoll_cpu.filter(|cpu| *cpu >= sys::processors()) {
+            return refuse("sqpoll_cpu", cpu, "the number of a processor that is there, from 0 on");
+        }
         self.placement.check()
     }
 }
@@ -182,6 +208,12 @@ pub enum RingError {
     /// No syscall thread can be started.
     #[error("no syscall thread can be started: {0}; raise the limit of tasks, or choose `direct`")]
     Threads(#[source] io::Error),
+    /// The poller of `Sqpoll` would take the only processor for itself.
+    #[error("the engine `sqpoll` needs a second processor for its poller; choose `uring`")]
+    OneProcessor,
+    /// The poller that was to be shared is no more.
+    #[error("the ring whose poller is to be shared was dropped; make that ring again first")]
+    PollerGone,
     /// A descriptor could not be made.
     #[error("{step}: {source}; raise the limit of open files (ulimit -n)")]
     Descriptor {
@@ -209,12 +241,17 @@ pub enum RingError {
         bounds: Cow<'static, str>,
     },
     /// No engine has that name.
-    #[error("no engine is called `{name}`; use auto, uring, threads or direct")]
+    #[error("no engine is called `{name}`; use auto, uring, sqpoll, threads or direct")]
     Engine {
         /// The name that was given.
         name: String,
     },
 }
+
+/// The poller of a ring of [`Engine::Sqpoll`], for further rings to be served by it, on any thread.
+/// It holds nothing: when the ring that made it is dropped before, no further one can join.
+#[derive(Debug, Clone)]
+pub struct SharedPoller(pub(crate) Weak<OwnedFd>);
 
 /// Which engine serves a ring, and why not another.
 #[derive(Debug, Clone, PartialEq, Eq)]

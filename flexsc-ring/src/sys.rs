@@ -275,6 +275,13 @@ pub(crate) fn limit(resource: Resource) -> (Option<u64>, Option<u64>) {
     (bounded(limit.rlim_cur), bounded(limit.rlim_max))
 }
 
+/// Processors that are in operation.
+pub(crate) fn processors() -> usize {
+    // SAFETY: no pointers.
+    let n = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    usize::try_from(n).unwrap_or(1)
+}
+
 /// `uname -r`.
 pub(crate) fn kernel_release() -> String {
     std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()

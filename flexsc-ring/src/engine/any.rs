@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Direct, Threads, Uring};
 use crate::call::{Buffer, Call};
 use crate::fallback::{Reason, Stats};
-use crate::options::{Engine, Options, Report, RingError};
+use crate::options::{Engine, Options, Report, RingError, SharedPoller};
 use crate::result::{Cancelled, Completion, PostError, Ticket};
 use crate::ring::Ring;
 use crate::waker::Waker;
@@ -46,7 +46,7 @@ impl<B: Buffer> AnyRing<B> {
     /// If the named engine cannot work here; with `Auto`, if none can.
     pub fn new(options: &Options) -> Result<Self, RingError> {
         match options.engine {
-            Engine::Uring => Uring::new(options).map(AnyRing::Uring),
+            Engine::Uring | Engine::Sqpoll => Uring::new(options).map(AnyRing::Uring),
             Engine::Threads => Threads::new(options).map(AnyRing::Threads),
             Engine::Direct => Direct::new(options).map(AnyRing::Direct),
             Engine::Auto => Self::first_that_works(options),
@@ -74,6 +74,14 @@ impl<B: Buffer> AnyRing<B> {
         report.asked = Engine::Auto;
         report.notes.splice(0..0, refused);
         self
+    }
+
+    /// The poller of this ring, if its engine is `Sqpoll`, to be shared with others.
+    pub fn poller(&self) -> Option<SharedPoller> {
+        match self {
+            AnyRing::Uring(ring) => ring.poller(),
+            AnyRing::Threads(_) | AnyRing::Direct(_) => None,
+        }
     }
 
     /// A handle that ends this ring's `wait` from another thread.

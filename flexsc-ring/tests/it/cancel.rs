@@ -161,7 +161,7 @@ fn one_thread(engine: Engine) -> Options {
 
 #[test]
 fn a_call_behind_a_busy_thread_is_stopped_and_the_running_one_is_interrupted() {
-    for engine in [Engine::Threads, Engine::Uring] {
+    for engine in [Engine::Threads, Engine::Uring, Engine::Sqpoll] {
         on(&one_thread(engine), |bench| {
             let running = bench.post(sleep(10_000), 1);
             bench.pause(Duration::from_millis(20));
@@ -198,7 +198,7 @@ fn calls_beyond_the_page_wait_in_line_and_can_be_stopped() {
 
 #[test]
 fn blocked_threads_are_joined_by_others() {
-    for engine in [Engine::Threads, Engine::Uring] {
+    for engine in [Engine::Threads, Engine::Uring, Engine::Sqpoll] {
         on(&Options { threads: 8, ..Options::with_engine(engine) }, |bench| {
             let start = Instant::now();
             (0..8).for_each(|user| {

@@ -374,7 +374,7 @@ on_every_engine! {
 
 #[test]
 fn a_chain_counts_as_its_calls_against_the_bound() {
-    for engine in [Engine::Direct, Engine::Threads, Engine::Uring] {
+    for engine in [Engine::Direct, Engine::Threads, Engine::Uring, Engine::Sqpoll] {
         on(&Options { in_flight: 6, ..options(engine) }, |bench| {
             let (ours, _theirs) = UnixStream::pair().expect("a pair");
             let chain = || {
@@ -396,8 +396,9 @@ fn a_chain_counts_as_its_calls_against_the_bound() {
 
 #[test]
 fn a_link_goes_through_the_smallest_queue() {
-    for entries in [1, 2, 3, 4, 8] {
-        on(&Options { entries, ..options(Engine::Uring) }, |bench| {
+    let engines = [Engine::Uring, Engine::Sqpoll];
+    for (entries, engine) in [1, 2, 3, 4, 8].into_iter().flat_map(|n| engines.map(|e| (n, e))) {
+        on(&Options { entries, ..options(engine) }, |bench| {
             let file = file(b"seven b");
             let chain = || {
                 Chain::new()
@@ -493,4 +494,9 @@ fn a_storm_of_chains_on_threads_leaves_nothing() {
 #[test]
 fn a_storm_of_chains_on_uring_leaves_nothing() {
     alone("chains::a_storm_of_chains_on_uring_leaves_nothing", || storm(Engine::Uring));
+}
+
+#[test]
+fn a_storm_of_chains_on_sqpoll_leaves_nothing() {
+    alone("chains::a_storm_of_chains_on_sqpoll_leaves_nothing", || storm(Engine::Sqpoll));
 }

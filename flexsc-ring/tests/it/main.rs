@@ -26,6 +26,8 @@ mod files;
 #[cfg(not(loom))]
 mod growth;
 #[cfg(not(loom))]
+mod hostile;
+#[cfg(not(loom))]
 mod interrupt;
 #[cfg(not(loom))]
 mod limits;
@@ -45,6 +47,8 @@ mod properties;
 mod sockets;
 #[cfg(not(loom))]
 mod specializer;
+#[cfg(not(loom))]
+mod sqpoll;
 #[cfg(not(loom))]
 mod storm;
 #[cfg(not(loom))]

@@ -186,7 +186,9 @@ fn leaves_nothing(engine: Engine, calls: u64) {
     while posted < calls {
         let ring = match AnyRing::new(&options) {
             Ok(ring) => ring,
-            Err(error @ RingError::Uring { .. }) => return eprintln!("skipped: {error}"),
+            Err(error @ (RingError::Uring { .. } | RingError::OneProcessor)) => {
+                return eprintln!("skipped: {error}");
+            }
             Err(error) => panic!("{error}"),
         };
         let some = (1 + random.below(MOST_OF_A_RING)).min(calls - posted);
@@ -239,4 +241,9 @@ fn a_soak_on_threads_leaves_nothing() {
 #[ignore = "a soak"]
 fn a_soak_on_uring_leaves_nothing() {
     alone("storm::a_soak_on_uring_leaves_nothing", || leaves_nothing(Engine::Uring, SOAK));
+}
+
+#[test]
+fn a_storm_on_sqpoll_leaves_nothing() {
+    alone("storm::a_storm_on_sqpoll_leaves_nothing", || leaves_nothing(Engine::Sqpoll, CALLS));
 }

@@ -26,7 +26,9 @@ pub(crate) struct Bench {
 pub(crate) fn on(options: &Options, test: impl FnOnce(&mut Bench)) {
     match AnyRing::new(options) {
         Ok(ring) => test(&mut Bench { ring, done: VecDeque::new() }),
-        Err(error @ RingError::Uring { .. }) => eprintln!("skipped: {error}"),
+        Err(error @ (RingError::Uring { .. } | RingError::OneProcessor)) => {
+            eprintln!("skipped: {error}");
+        }
         Err(error) => panic!("{error}"),
     }
 }
@@ -57,6 +59,12 @@ macro_rules! on_every_engine {
             #[test]
             fn uring() {
                 $crate::support::on(&$crate::support::options(flexsc_ring::Engine::Uring), test);
+            }
+
+            $(#[$meta])*
+            #[test]
+            fn sqpoll() {
+                $crate::support::on(&$crate::support::options(flexsc_ring::Engine::Sqpoll), test);
             }
         }
     )*};

@@ -2,11 +2,11 @@
 
 use std::io;
 
-use io_uring::squeue::{Entry, Flags};
+use io_uring::squeue::Flags;
 use io_uring::types::{DestinationSlot, Fd, Fixed, OpenHow};
 use io_uring::{IoUring, opcode};
 
-use super::{Batch, Uring};
+use super::Uring;
 use crate::call::{Buffer, CURRENT, Call};
 use crate::chain::OPENED;
 use crate::lent::Lent;
@@ -129,20 +129,6 @@ impl<B: Buffer> Uring<B> {
             entry.user_data(self.slots.ticket(index))
         });
         self.push_together(entries);
-    }
-
-    /// Queues entries that have to reach the kernel together: it ends a link where a batch ends.
-    fn push_together(&mut self, entries: [Entry; 3]) {
-        if self.backlog.is_empty() {
-            if self.try_push(&entries) {
-                return;
-            }
-            let _ = self.enter(0, None);
-            if self.try_push(&entries) {
-                return;
-            }
-        }
-        self.backlog.push_back(Batch::Three(Box::new(entries)));
     }
 
     /// An entry has ended of which there is no other try.

@@ -6,20 +6,21 @@ mod link;
 mod offer;
 pub(crate) mod setup;
 mod sqe;
+mod submit;
 
 use std::collections::VecDeque;
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use io_uring::types::{CancelBuilder, Fd};
-use io_uring::{EnterFlags, IoUring, opcode, squeue};
+use io_uring::{IoUring, opcode, squeue};
 
 use self::link::Direct;
 use self::offer::Offer;
 use self::setup::Opcodes;
 use self::sqe::{Route, route};
+use self::submit::{Batch, Gate};
 use crate::buffer::PoolOwner;
 use crate::call::{Buffer, Call};
 use crate::chain::refusal;
@@ -28,7 +29,7 @@ use crate::completions::Completions;
 use crate::engine::GRACE;
 use crate::fallback::{Reason, Stats};
 use crate::op::{CANCELED, Op, split};
-use crate::options::{Engine, Options, Report, RingError};
+use crate::options::{Engine, Options, Report, RingError, SharedPoller};
 use crate::result::{Cancelled, Completion, PostError, Ticket};
 use crate::ring::Ring;
 use crate::slots::{NONE, Slots, Stage};
@@ -42,22 +43,6 @@ const IGNORE: u64 = u64::MAX;
 /// `user_data` of the poll that a [`Waker`] ends.
 const WAKE: u64 = u64::MAX - 1;
 
-/// Entries that found no room in the submission queue.
-enum Batch {
-    One(squeue::Entry),
-    /// A link, which would end where a batch ends.
-    Three(Box<[squeue::Entry; 3]>),
-}
-
-impl Batch {
-    fn entries(&self) -> &[squeue::Entry] {
-        match self {
-            Batch::One(entry) => std::slice::from_ref(entry),
-            Batch::Three(entries) => &**entries,
-        }
-    }
-}
-
 /// A ring served by the kernel through io_uring.
 ///
 /// It belongs to the thread that makes it. Calls without an opcode go to syscall threads by
@@ -66,8 +51,7 @@ impl Batch {
 pub struct Uring<B: Buffer> {
     // The io_uring goes before the memory that is registered with it.
     ring: IoUring,
-    enter_fd: RawFd,
-    enter_flags: u32,
+    gate: Gate,
     offer: Offer,
     pool: PoolOwner,
     slots: Slots<B>,
@@ -105,7 +89,9 @@ impl<B: Buffer> Uring<B> {
         options.check()?;
         let waker =
             Waker::new().map_err(|source| RingError::Descriptor { step: "eventfd", source })?;
-        let made = setup::make(options.entries)?;
+        let polled = options.engine == Engine::Sqpoll;
+        let made =
+            if polled { setup::make_polled(options)? } else { setup::make(options.entries)? };
         let (ring, mut notes) = (made.ring, made.notes);
         let bytes = options.pool_buffer_bytes;
         let pool =
@@ -118,24 +104,18 @@ impl<B: Buffer> Uring<B> {
         if !multishot_accept {
             notes.push("multishot accept is made of single ones on this kernel".to_owned());
         }
-        let direct = Direct::new(&ring).unwrap_or_else(|error| {
+        let direct = if polled { Ok(Direct::none()) } else { Direct::new(&ring) };
+        let direct = direct.unwrap_or_else(|error| {
             notes.push(format!("chains go step by step: no table of descriptors: {error}"));
             Direct::none()
         });
         // Bounds io_uring's own worker threads; an older kernel just has no such bound.
         let _ = ring.submitter().register_iowq_max_workers(&mut [8, 16]);
-        let (enter_fd, enter_flags) = match sys::register_ring_fd(ring.as_raw_fd()) {
-            Ok(index) => (index, EnterFlags::REGISTERED_RING.bits()),
-            Err(error) => {
-                notes
-                    .push(format!("each wait looks the ring up: it cannot be registered: {error}"));
-                (ring.as_raw_fd(), 0)
-            }
-        };
+        let gate = Gate::new(&ring, polled, &mut notes)?;
+        let engine = if polled { Engine::Sqpoll } else { Engine::Uring };
         let mut this = Uring {
             ring,
-            enter_fd,
-            enter_flags: enter_flags | EnterFlags::GETEVENTS.bits(),
+            gate,
             offer,
             pool,
             slots: Slots::new(options.in_flight),
@@ -154,7 +134,7 @@ impl<B: Buffer> Uring<B> {
             opcodes: made.opcodes,
             waker,
             stats: Stats::default(),
-            report: Report { asked: options.engine, engine: Engine::Uring, notes },
+            report: Report { asked: options.engine, engine, notes },
             _not_send: PhantomData,
         };
         this.watch_waker();
@@ -171,6 +151,11 @@ impl<B: Buffer> Uring<B> {
         &self.report
     }
 
+    /// The poller of this ring, if its engine is `Sqpoll`, to be shared with others.
+    pub fn poller(&self) -> Option<SharedPoller> {
+        self.gate.poller()
+    }
+
     pub(crate) fn report_mut(&mut self) -> &mut Report {
         &mut self.report
     }
@@ -182,51 +167,6 @@ impl<B: Buffer> Uring<B> {
     fn watch_waker(&mut self) {
         let poll = opcode::PollAdd::new(Fd(self.waker.event()), libc::POLLIN as u32).multi(true);
         self.push(poll.build().user_data(WAKE));
-    }
-
-    /// Queues an entry; enters the kernel only if the queue is full.
-    fn push(&mut self, entry: squeue::Entry) {
-        if self.backlog.is_empty() {
-            if self.try_push(std::slice::from_ref(&entry)) {
-                return;
-            }
-            let _ = self.enter(0, None);
-            if self.try_push(std::slice::from_ref(&entry)) {
-                return;
-            }
-        }
-        self.backlog.push_back(Batch::One(entry));
-    }
-
-    /// Queues all of them, to be seen by the kernel at once, or none.
-    #[inline]
-    fn try_push(&mut self, entries: &[squeue::Entry]) -> bool {
-        // SAFETY: an entry points to what its slot owns, which stays in place until the call's
-        // last completion, or to nothing.
-        unsafe { self.ring.submission().push_multiple(entries) }.is_ok()
-    }
-
-    fn push_backlog(&mut self) {
-        while let Some(first) = self.backlog.pop_front() {
-            if !self.try_push(first.entries()) {
-                return self.backlog.push_front(first);
-            }
-        }
-    }
-
-    /// Submits, runs what the kernel has put off, and waits for `want` completions.
-    fn enter(&mut self, want: u32, timeout: Option<Duration>) -> io::Result<()> {
-        let submit = self.ring.submission().len() as u32;
-        self.stats.enters += 1;
-        let flags = self.enter_flags;
-        match sys::uring_enter(self.enter_fd, submit, want, flags, timeout) {
-            Ok(_) => Ok(()),
-            Err(error) => match error.raw_os_error() {
-                // Signal, time, completions first, memory: what was not taken stays queued.
-                Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN) => Ok(()),
-                _ => Err(error),
-            },
-        }
     }
 
     /// Sends a call on its way.
@@ -441,12 +381,7 @@ impl<B: Buffer> Uring<B> {
         self.feed();
         self.push_backlog();
         self.collect_and_publish();
-        let queue = self.ring.submission();
-        let (queued, put_off, overflow) = (queue.len(), queue.taskrun(), queue.cq_overflow());
-        drop(queue);
-        if overflow {
-            self.stats.count(Reason::Overflow);
-        }
+        let due = self.due(until != Some(Duration::ZERO));
         debug_assert!(self.threads.as_ref().is_none_or(SyscallThreads::is_published));
         let sleep = if self.late.is_empty() { self.may_sleep(until) } else { None };
         let result = match sleep {
@@ -458,11 +393,11 @@ impl<B: Buffer> Uring<B> {
             // Awake anyway; or somebody has called.
             _ => {
                 self.waker.epoch().pass();
-                if queued > 0 || put_off || overflow { self.enter(0, None) } else { Ok(()) }
+                if due { self.enter(0, None) } else { Ok(()) }
             }
         };
         // What was not taken goes before them.
-        if self.backlog.is_empty() && self.ring.submission().is_empty() {
+        if !self.late.is_empty() && self.backlog.is_empty() && self.is_taken() {
             self.trap_late();
         }
         self.collect_and_publish();
@@ -499,8 +434,12 @@ impl<B: Buffer> Uring<B> {
 
 impl<B: Buffer> Drop for Uring<B> {
     /// Cancels what is in flight and waits for its end, at most a second; memory that the kernel
-    /// may still write into after that is never freed.
+    /// may still write into after that is never freed. In a process forked off it only forgets: the
+    /// queues are shared with the parent, whose calls they are.
     fn drop(&mut self) {
+        if self.gate.is_foreign() {
+            return std::mem::forget(self.threads.take());
+        }
         let deadline = Instant::now() + GRACE;
         // Dropping these runs code of the caller, which may panic: last, when nothing that the
         // kernel may write to can be freed any more.
@@ -537,9 +476,7 @@ impl<B: Buffer> Drop for Uring<B> {
         } else {
             self.offer.withdraw(&mut self.pool);
         }
-        if self.enter_flags & EnterFlags::REGISTERED_RING.bits() != 0 {
-            sys::unregister_ring_fd(self.ring.as_raw_fd(), self.enter_fd);
-        }
+        self.gate.close(&self.ring);
         drop(ended);
     }
 }

@@ -1,11 +1,13 @@
 //! Makes an io_uring the best way that this kernel allows.
 
 use std::io;
+use std::os::fd::AsRawFd;
 
 use io_uring::squeue::{self, Flags};
 use io_uring::{IoUring, cqueue, opcode, register};
 
-use crate::options::RingError;
+use crate::options::{Options, RingError};
+use crate::sys;
 
 /// Completion entries for each submission entry: multishot calls complete often.
 const COMPLETIONS_PER_ENTRY: u32 = 4;
@@ -53,6 +55,35 @@ fn builder(entries: u32) -> Builder {
     let completions = entries.next_power_of_two().saturating_mul(COMPLETIONS_PER_ENTRY);
     builder.setup_clamp().setup_cqsize(completions).setup_submit_all().setup_taskrun_flag();
     builder
+}
+
+/// Makes an io_uring whose queue a kernel thread polls, and tries it.
+pub(crate) fn make_polled(options: &Options) -> Result<Made, RingError> {
+    if sys::processors() < 2 {
+        return Err(RingError::OneProcessor);
+    }
+    let entries = options.entries.max(2);
+    let mut builder = IoUring::builder();
+    let completions = entries.next_power_of_two().saturating_mul(COMPLETIONS_PER_ENTRY);
+    builder.setup_clamp().setup_cqsize(completions).setup_submit_all();
+    let idle = options.sqpoll_idle.as_nanos().div_ceil(1_000_000);
+    builder.setup_sqpoll(u32::try_from(idle).unwrap_or(u32::MAX));
+    if let Some(cpu) = options.sqpoll_cpu {
+        builder.setup_sqpoll_cpu(cpu as u32);
+    }
+    let with = match &options.sqpoll_with {
+        Some(poller) => Some(poller.0.upgrade().ok_or(RingError::PollerGone)?),
+        None => None,
+    };
+    if let Some(ring) = &with {
+        builder.setup_attach_wq(ring.as_raw_fd());
+    }
+    let at = |step| move |source| RingError::Uring { step, source };
+    let mut ring =
+        builder.build(entries).map_err(|source| refused("io_uring_setup with SQPOLL", source))?;
+    run_nops(&mut ring, 1).map_err(at("one NOP through the poller"))?;
+    let opcodes = Opcodes::of(&ring).map_err(at("opcode probe"))?;
+    Ok(Made { ring, notes: Vec::new(), deferred: false, opcodes })
 }
 
 /// Makes an io_uring of `entries` entries for this thread alone, and tries it: a NOP, and a linked
