@@ -36,14 +36,15 @@ fn this_thread() -> u64 {
 ///    the counts of the ids that are home when it goes, and each other `RecvBuf` gives up its own.
 /// 3. `local` is used by the thread `owner` alone.
 pub(crate) struct Pool {
-    _memory: MmapMut,
+    memory: MmapMut,
     base: NonNull<u8>,
     stride: usize,
     bytes: usize,
     owner: u64,
     local: UnsafeCell<Local>,
     returns: Returns,
-    waker: Waker,
+    /// Of the ring that may sleep for want of a buffer.
+    waker: Option<Waker>,
 }
 
 struct Local {
@@ -58,6 +59,11 @@ unsafe impl Send for Pool {}
 unsafe impl Sync for Pool {}
 
 impl Pool {
+    /// Where the buffers lie, and how many bytes that are.
+    pub(crate) fn extent(&self) -> (*mut u8, usize) {
+        (self.base.as_ptr(), self.memory.len())
+    }
+
     /// Gives buffer `id` home, from any thread.
     fn give_back(this: NonNull<Pool>, id: u16) {
         // SAFETY: the id's own reference count keeps the pool alive (2).
@@ -77,7 +83,7 @@ impl Pool {
         };
         match pool.returns.push(id) {
             Pushed::Stacked => {}
-            Pushed::Awaited => pool.waker.wake(),
+            Pushed::Awaited => pool.waker.iter().for_each(Waker::wake),
             // SAFETY: the ring has gone and left this id's count to us (2).
             Pushed::Closed => unsafe { Arc::decrement_strong_count(this.as_ptr()) },
         }
@@ -94,11 +100,21 @@ impl PoolOwner {
     /// Maps `count` buffers of `bytes` bytes; pages are taken from the system as they are used.
     pub(crate) fn new(count: u16, bytes: usize, waker: Waker) -> io::Result<Self> {
         let stride = bytes.next_multiple_of(STAGGER) + STAGGER;
+        Self::with_stride(count, bytes, stride, Some(waker))
+    }
+
+    /// Maps `count` buffers of `bytes` bytes that start `stride` bytes from each other.
+    pub(crate) fn with_stride(
+        count: u16,
+        bytes: usize,
+        stride: usize,
+        waker: Option<Waker>,
+    ) -> io::Result<Self> {
         let mut memory = MmapMut::map_anon(stride * usize::from(count))?;
         let base = NonNull::from(&mut memory[..]).cast();
         let free: Vec<u16> = (0..count).rev().collect();
         let pool = Arc::new(Pool {
-            _memory: memory,
+            memory,
             base,
             stride,
             bytes,
@@ -170,6 +186,11 @@ impl PoolOwner {
             // SAFETY: as above.
             pool: Some(unsafe { NonNull::new_unchecked(Arc::as_ptr(&self.pool).cast_mut()) }),
         }
+    }
+
+    /// The memory, mapped for as long as somebody has it.
+    pub(crate) fn share(&self) -> Arc<Pool> {
+        Arc::clone(&self.pool)
     }
 
     /// Keeps the memory for ever: the kernel may still write into it.

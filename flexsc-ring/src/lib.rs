@@ -11,6 +11,7 @@
 //! | `engine` | io_uring, syscall threads, or the trap |
 //! | `slots`, `op`, `work`, `lent` | where does a call live until its last completion? |
 //! | `timers` | which calls wait for a time? |
+//! | `slab` | which buffers of the caller's can be registered? |
 //! | `buffer`, `returns` | where do received bytes live, and how do they come home? |
 //! | `entry`, `page`, `pages`, `idle`, `syscall_threads` | how do threads share calls with the poster? |
 //! | `specializer` | which core makes the short calls? |
@@ -47,6 +48,7 @@ mod program;
 mod result;
 mod returns;
 mod ring;
+mod slab;
 mod slots;
 mod socket_option;
 mod specializer;
@@ -69,6 +71,7 @@ pub use options::{Engine, Options, Placement, Report, RingError, SharedPoller};
 pub use probe::{Cause, Limit, Probe};
 pub use result::{Cancelled, Completion, Failure, FileStat, PostError, Ticket, Value};
 pub use ring::Ring;
+pub use slab::{BufferSlab, SlabBuffer};
 pub use socket_option::SocketOption;
 pub use specializer::{Load, Place, Specializer};
 pub use waker::Waker;

@@ -230,6 +230,25 @@ pub enum RingError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A slab could not be mapped.
+    #[error("slab of {bytes} bytes: {source}; make it of fewer or smaller buffers")]
+    Slab {
+        /// Its size in bytes.
+        bytes: usize,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A slab could not be registered.
+    #[error(
+        "slab of {bytes} bytes cannot be registered: {source}; raise the limit of locked memory \
+         (ulimit -l), or use its buffers as they are"
+    )]
+    Register {
+        /// Its size in bytes.
+        bytes: usize,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// An option is out of its bounds.
     #[error("option {option} is {value}; use {bounds}")]
     Option {

@@ -9,6 +9,7 @@ use crate::fallback::{Reason, Stats};
 use crate::options::{Engine, Options, Report, RingError, SharedPoller};
 use crate::result::{Cancelled, Completion, PostError, Ticket};
 use crate::ring::Ring;
+use crate::slab::BufferSlab;
 use crate::waker::Waker;
 
 /// A ring whose engine was chosen at run time. It stays on the thread that makes it:
@@ -81,6 +82,19 @@ impl<B: Buffer> AnyRing<B> {
         match self {
             AnyRing::Uring(ring) => ring.poller(),
             AnyRing::Threads(_) | AnyRing::Direct(_) => None,
+        }
+    }
+
+    /// Registers the memory of a slab with the kernel, where the engine has a use for that: `Uring`
+    /// and `Sqpoll`, see [`Uring::register`].
+    ///
+    /// # Errors
+    ///
+    /// As there; none for other engines.
+    pub fn register(&mut self, slab: &BufferSlab) -> Result<(), RingError> {
+        match self {
+            AnyRing::Uring(ring) => ring.register(slab),
+            AnyRing::Threads(_) | AnyRing::Direct(_) => Ok(()),
         }
     }
 

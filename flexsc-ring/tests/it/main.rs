@@ -44,6 +44,8 @@ mod probe;
 #[cfg(not(loom))]
 mod properties;
 #[cfg(not(loom))]
+mod slab;
+#[cfg(not(loom))]
 mod sockets;
 #[cfg(not(loom))]
 mod specializer;

@@ -117,12 +117,12 @@ impl<B: Buffer> Uring<B> {
                 }
                 // A failed or short transfer is closed behind all the same.
                 Op::Read { offset, .. } => {
-                    let read = opcode::Read::new(own, ptr, n).offset(*offset).build();
-                    read.flags(Flags::IO_HARDLINK)
+                    let read = || opcode::Read::new(own, ptr, n).offset(*offset).build();
+                    self.slabs.entry(slot).unwrap_or_else(read).flags(Flags::IO_HARDLINK)
                 }
                 Op::Write { offset, .. } => {
-                    let write = opcode::Write::new(own, ptr, n).offset(*offset).build();
-                    write.flags(Flags::IO_HARDLINK)
+                    let write = || opcode::Write::new(own, ptr, n).offset(*offset).build();
+                    self.slabs.entry(slot).unwrap_or_else(write).flags(Flags::IO_HARDLINK)
                 }
                 _ => opcode::Close::new(own).build(),
             };

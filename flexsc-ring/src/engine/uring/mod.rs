@@ -4,6 +4,7 @@ mod completion;
 mod follow;
 mod link;
 mod offer;
+mod registered;
 pub(crate) mod setup;
 mod sqe;
 mod submit;
@@ -18,6 +19,7 @@ use io_uring::{IoUring, opcode, squeue};
 
 use self::link::Direct;
 use self::offer::Offer;
+use self::registered::Slabs;
 use self::setup::Opcodes;
 use self::sqe::{Route, route};
 use self::submit::{Batch, Gate};
@@ -54,6 +56,7 @@ pub struct Uring<B: Buffer> {
     gate: Gate,
     offer: Offer,
     pool: PoolOwner,
+    slabs: Slabs,
     slots: Slots<B>,
     chains: Chains<B>,
     /// Chains of which a call has ended.
@@ -118,6 +121,7 @@ impl<B: Buffer> Uring<B> {
             gate,
             offer,
             pool,
+            slabs: Slabs::default(),
             slots: Slots::new(options.in_flight),
             chains: Chains::new(),
             onward: VecDeque::new(),
@@ -173,7 +177,11 @@ impl<B: Buffer> Uring<B> {
     fn launch(&mut self, index: u32) {
         let slot = self.slots.at(index);
         slot.mark.set(false);
-        match route(slot, offer::GROUP, self.multishot_accept, &self.opcodes) {
+        let way = match self.slabs.entry(slot) {
+            Some(entry) => Route::Entry(entry),
+            None => route(slot, offer::GROUP, self.multishot_accept, &self.opcodes),
+        };
+        match way {
             Route::Entry(entry) => {
                 slot.stage.set(Stage::Running);
                 let ticket = self.slots.ticket(index);
