@@ -350,6 +350,11 @@ pub enum Call<B> {
     Raw(RawCall),
     /// Closes the descriptor that a chain has opened last; only in a [`Chain`].
     CloseOpened,
+    /// Sends what the read before it has read; only in a [`Chain`].
+    SendRead {
+        /// A connected socket.
+        fd: RawFd,
+    },
     /// Calls that are made one after the other.
     Chain(Chain<B>),
 }
@@ -529,6 +534,18 @@ impl<B> Call<B> {
     /// also if a call in between has failed.
     pub fn close_opened() -> Self {
         Call::CloseOpened
+    }
+
+    /// In a [`Chain`]: sends the bytes that the read before it has read, from the read's own buffer;
+    /// may send less. The buffer is in this call's result, and the read's is
+    /// [`Value::Sent`](crate::Value::Sent) with the number of bytes that it has read.
+    pub fn send_read(fd: RawFd) -> Self {
+        Call::SendRead { fd }
+    }
+
+    /// It has a meaning in a chain only.
+    pub(crate) fn is_of_chains(&self) -> bool {
+        matches!(self, Call::CloseOpened | Call::SendRead { .. })
     }
 
     /// Its result is a new descriptor.

@@ -166,6 +166,7 @@ impl<B> Call<B> {
             | Call::RecvInto { fd, .. }
             | Call::Send { fd, .. }
             | Call::SendVectored { fd, .. }
+            | Call::SendRead { fd }
             | Call::Read { fd, .. }
             | Call::ReadVectored { fd, .. }
             | Call::Write { fd, .. }
@@ -215,7 +216,7 @@ impl<B> Call<B> {
             Call::Nop => "nop",
             Call::Accept { .. } => "accept4",
             Call::Recv { .. } | Call::RecvInto { .. } => "recv",
-            Call::Send { .. } => "send",
+            Call::Send { .. } | Call::SendRead { .. } => "send",
             Call::Read { .. } => "read",
             Call::Write { .. } => "write",
             Call::OpenAt2 { .. } => "openat2",

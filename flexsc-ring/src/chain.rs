@@ -44,7 +44,8 @@ pub const OPENED: RawFd = c_int::MIN;
 ///   something to close, and has its own result.
 /// * A descriptor that the chain closes itself shows as [`Value::Done`](crate::Value::Done) of the
 ///   call that opened it; one that it does not close is the caller's.
-/// * A short read or write is no failure, and ends nothing. No length flows on.
+/// * A short read or write is no failure, and ends nothing. Of lengths one flows on: how much
+///   [`Call::send_read`] sends.
 /// * Cancelling says what it met in the call that is running.
 ///
 /// A chain counts as its calls, an empty one as one, in [`Stats`](crate::Stats) and against
@@ -123,8 +124,11 @@ pub enum ChainFault {
     /// [`OPENED`], or [`Call::close_opened`], where nothing is open.
     #[error("no call of the chain before this one leaves a descriptor open; open one first")]
     NothingOpened,
-    /// [`OPENED`], or [`Call::close_opened`], in a call that is posted alone.
-    #[error("OPENED has a meaning in a chain only; wrap the call in Call::chain, or give a number")]
+    /// [`Call::send_read`] without a read before it whose buffer is still there.
+    #[error("no call of the chain before this one has read what could be sent; read first")]
+    NothingRead,
+    /// [`OPENED`], or a call that refers to another one of its chain, in a call that is posted alone.
+    #[error("this has a meaning in a chain only; wrap it in Call::chain, or name what is meant")]
     Outside,
 }
 
@@ -165,7 +169,7 @@ pub(crate) fn refusal<B: Buffer>(call: &mut Call<B>) -> Option<Refusal> {
 
 #[inline(never)]
 fn refusal_of_any<B: Buffer>(call: &mut Call<B>) -> Option<Refusal> {
-    if needs_opened(call) {
+    if call.is_of_chains() || names_opened(call) {
         return Some(Refusal::Chain(0, ChainFault::Outside));
     }
     let Call::Chain(chain) = call else { return op::fault_of(call).map(Refusal::Fault) };
@@ -180,15 +184,18 @@ fn fault_of<B: Buffer>(chain: &mut Chain<B>) -> Option<(usize, ChainFault)> {
     if chain.len() > Chain::<B>::MOST_CALLS {
         return Some((Chain::<B>::MOST_CALLS, ChainFault::TooLong));
     }
-    let mut open = 0;
+    let (mut open, mut read) = (0, false);
     for (at, call) in chain.calls.iter_mut().enumerate() {
-        if open == 0 && needs_opened(call) {
+        if open == 0 && (matches!(call, Call::CloseOpened) || names_opened(call)) {
             return Some((at, ChainFault::NothingOpened));
         }
         match call {
             Call::Chain(_) => return Some((at, ChainFault::Nested)),
             call if call.is_multishot() => return Some((at, ChainFault::Multishot)),
             Call::CloseOpened => open -= 1,
+            Call::SendRead { .. } if !read => return Some((at, ChainFault::NothingRead)),
+            Call::SendRead { .. } => read = false,
+            Call::Read { .. } => read = true,
             call => open += usize::from(call.opens()),
         }
     }
@@ -196,8 +203,8 @@ fn fault_of<B: Buffer>(chain: &mut Chain<B>) -> Option<(usize, ChainFault)> {
 }
 
 #[inline]
-fn needs_opened<B>(call: &mut Call<B>) -> bool {
-    let mut found = matches!(call, Call::CloseOpened);
+fn names_opened<B>(call: &mut Call<B>) -> bool {
+    let mut found = false;
     call.each_fd(|fd| found |= *fd == OPENED);
     found
 }

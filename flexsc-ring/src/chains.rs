@@ -1,6 +1,6 @@
 //! Chains under way: which of their calls is next, with which descriptor, and what came of them.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 
 use crate::call::Call;
 use crate::chain::{Chain, OPENED};
@@ -49,6 +49,8 @@ struct Record<B> {
     /// The calls that open, without those whose descriptor a close has taken.
     open: [u8; MOST],
     depth: usize,
+    /// The last call that reads, and where in its buffer.
+    read: (usize, usize),
 }
 
 /// All chains under way of one ring.
@@ -80,6 +82,23 @@ impl<B> Record<B> {
             slots: [NONE; MOST],
             open: [0; MOST],
             depth: 0,
+            read: (0, 0),
+        }
+    }
+
+    /// The bytes that the last read has read, as the call that sends them.
+    fn send_read(&mut self, fd: RawFd) -> Option<Call<B>> {
+        let (step, start) = self.read;
+        let result = self.results.get_mut(step)?;
+        match std::mem::replace(result, Ok(Value::Done)) {
+            Ok(Value::Moved { n, buf }) => {
+                *result = Ok(Value::Sent(n));
+                Some(Call::send(fd, buf, start..start + n))
+            }
+            other => {
+                *result = other;
+                None
+            }
         }
     }
 
@@ -118,8 +137,20 @@ impl<B> Record<B> {
         if self.stopped {
             let call = std::mem::replace(call, Call::Nop);
             self.results[self.step] = Err(failure(CANCELED, Lent::of(call)));
+            return false;
         }
-        !self.stopped
+        match *call {
+            Call::Read { start, .. } => self.read = (self.step, start),
+            Call::SendRead { fd } => {
+                let Some(send) = self.send_read(fd) else {
+                    self.results[self.step] = Err(failure(CANCELED, Lent::Nothing));
+                    return false;
+                };
+                self.calls[self.step] = send;
+            }
+            _ => {}
+        }
+        true
     }
 
     /// Gives out the next call, if it is to be made.
@@ -232,6 +263,9 @@ impl<B> Chains<B> {
     pub(crate) fn triple(&mut self, index: u32) -> usize {
         let record = &mut self.records[index as usize];
         let first = record.step;
+        if let Call::Read { start, .. } = record.calls[first + 1] {
+            record.read = (first + 1, start);
+        }
         record.running |= 0b111 << first;
         record.step += 3;
         self.running += 3;

@@ -37,7 +37,8 @@ pub enum Value<B> {
     Opened(OwnedFd),
     /// Of [`Call::Statx`].
     Stat(FileStat),
-    /// Of [`Call::Sendfile`], [`Call::Splice`], [`Call::CopyFileRange`]: bytes sent.
+    /// Of [`Call::Sendfile`], [`Call::Splice`], [`Call::CopyFileRange`]: bytes sent. Of a read that a
+    /// [`Call::send_read`] has taken the buffer of: bytes read.
     Sent(usize),
     /// Of [`Call::Poll`].
     Ready(Readiness),

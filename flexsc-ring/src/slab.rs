@@ -48,7 +48,9 @@ impl BufferSlab {
     ///
     /// If a number is out of bounds, or there is no memory.
     pub fn new(count: u16, bytes: usize) -> Result<Self, RingError> {
-        let refuse = |option, value, bounds| Err(RingError::Option { option, value, bounds });
+        let refuse = |option, value, bounds: &'static str| {
+            Err(RingError::Option { option, value, bounds: bounds.into() })
+        };
         if !(1..=32_768).contains(&count) {
             return refuse("slab count", count.into(), "1 to 32768");
         }

@@ -155,7 +155,7 @@ fn without_buffer<B>(call: Call<B>) -> Op {
             Work::EpollCtl { epoll, fd, number, event }
         }
         // Taken apart by `chains`, never posted as they are.
-        Call::CloseOpened | Call::Chain(_) => return Op::Nop,
+        Call::CloseOpened | Call::SendRead { .. } | Call::Chain(_) => return Op::Nop,
         // Taken apart by `split`.
         Call::Nop
         | Call::Accept { .. }

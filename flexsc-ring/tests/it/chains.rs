@@ -289,6 +289,37 @@ on_every_engine! {
         peer.join().expect("the peer heard all of it");
     }
 
+    fn what_was_read_is_sent_from_the_same_buffer(bench) {
+        let file = file(b"0123456789");
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        for close_first in [false, true] {
+            let mut calls = vec![
+                Call::open(CWD, c(file.path())),
+                Call::read(OPENED, vec![b'-'; 20], 5..20, 4),
+                Call::send_read(ours.as_raw_fd()),
+            ];
+            calls.insert(if close_first { 2 } else { 3 }, Call::close_opened());
+            bench.post(Call::chain(calls.into_iter().collect()), 1);
+            let mut all = list(bench.next_of(1));
+            let sent = all.remove(if close_first { 3 } else { 2 });
+            assert!(matches!(&all[1], Ok(Value::Sent(6))), "{all:?}");
+            assert!(matches!((&all[0], &all[2]), (Ok(Value::Done), Ok(Value::Done))));
+            let Ok(Value::Moved { n: 6, buf }) = sent else { panic!("{sent:?}") };
+            assert_eq!(buf, b"-----456789---------");
+            let mut bytes = [0; 6];
+            theirs.read_exact(&mut bytes).expect("sent");
+            assert_eq!(&bytes, b"456789");
+        }
+        let missing = Chain::new()
+            .then(Call::open(CWD, c"/missing".into()))
+            .then(Call::read(OPENED, vec![0; 2], 0..2, 0))
+            .then(Call::send_read(ours.as_raw_fd()));
+        bench.post(Call::chain(missing), 2);
+        let all: Vec<_> = list(bench.next_of(2)).into_iter().map(seen).collect();
+        let cancelled = |buf| Seen::Failed(libc::ECANCELED, buf);
+        assert_eq!(all, [Seen::Failed(libc::ENOENT, false), cancelled(true), cancelled(false)]);
+    }
+
     fn an_empty_chain_completes_with_nothing(bench) {
         bench.post(Call::chain(Chain::new()), 9);
         assert_eq!(bench.ring.in_flight(), 1);
@@ -320,6 +351,11 @@ on_every_engine! {
             Call::open(CWD, c"/".into()), Call::close_opened(), Call::close_opened(),
         ];
         refuse(bench, chain(twice), 2, ChainFault::NothingOpened);
+        refuse(bench, Call::send_read(1), 0, ChainFault::Outside);
+        let twice = vec![
+            Call::read(0, vec![0], 0..1, 0), Call::send_read(1), Call::send_read(1),
+        ];
+        refuse(bench, chain(twice), 2, ChainFault::NothingRead);
         let back = refuse(bench, chain(vec![Call::nop(), read()]), 1, ChainFault::NothingOpened);
         let Call::Chain(back) = back else { panic!("the chain") };
         assert_eq!(back.into_calls().pop().and_then(Call::into_buf), Some(vec![8; 3]));
