@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Options};
 use crate::experiment::ExperimentArgs;
-use crate::experiment::worker::{self, DispatchArgs, StealArgs, WorkerArgs};
+use crate::experiment::worker::{self, DispatchArgs, StealArgs, SyscallsArgs, WorkerArgs};
 use crate::load::LoadArgs;
 use crate::{experiment, explain, load, serve};
 
@@ -42,6 +42,9 @@ enum Command {
     /// One window of an experiment on stealing, in a process of its own
     #[command(hide = true)]
     StealWorker(StealArgs),
+    /// One window of `syscalls`, in a process of its own
+    #[command(hide = true)]
+    SyscallsWorker(SyscallsArgs),
 }
 
 /// `serve`, `explain` and `check` take the same options: they do, print and judge the same configuration.
@@ -80,6 +83,7 @@ pub fn run() -> ExitCode {
         Command::Worker(args) => worker::run(&args),
         Command::DispatchWorker(args) => worker::run_dispatch(&args),
         Command::StealWorker(args) => worker::run_steal(&args),
+        Command::SyscallsWorker(args) => worker::run_syscalls(&args),
     };
     outcome.unwrap_or_else(|error| {
         let wrong_usage = error.downcast_ref::<ConfigError>().is_some();

@@ -100,6 +100,20 @@ policy! {
         Threads,
         /// io_uring, and syscall threads for calls that it lacks.
         Uring,
+        /// The same, its queue polled by a thread of the kernel.
+        Sqpoll,
+    }
+}
+
+policy! {
+    /// Where the syscall threads of [`RingPolicy::Threads`] run.
+    PlacementPolicy {
+        /// Where the core's worker may run.
+        Anywhere,
+        /// With the core's worker, when it waits.
+        Poster,
+        /// On another CPU, or not at all, by the measured load.
+        Measured,
     }
 }
 
@@ -169,8 +183,14 @@ pub struct Options {
     pub steal_by: Option<Vec<Heuristic>>,
     /// How system calls are made
     #[arg(long, value_enum, value_name = "ENGINE", hide_possible_values = true)]
-    #[arg(help = "How system calls are made: auto, direct, threads, uring [default: auto]")]
+    #[arg(
+        help = "How system calls are made: auto, direct, threads, uring, sqpoll [default: auto]"
+    )]
     pub ring: Option<RingPolicy>,
+    /// Where syscall threads run
+    #[arg(long, value_enum, value_name = "WHERE", hide_possible_values = true)]
+    #[arg(help = "Where syscall threads run: anywhere, poster, measured [default: anywhere]")]
+    pub placement: Option<PlacementPolicy>,
     /// When a file's data is delivered
     #[arg(long, value_enum, value_name = "POLICY", hide_possible_values = true)]
     #[arg(help = "When a file's data is delivered: eager, ded [default: ded]")]
@@ -309,6 +329,8 @@ pub struct Config {
     pub steal_by: Vec<Heuristic>,
     /// How system calls are made.
     pub ring: RingPolicy,
+    /// Where syscall threads run.
+    pub placement: PlacementPolicy,
     /// When a file's data is delivered.
     pub delivery: DeliveryPolicy,
     /// How a large body gets to the socket.
@@ -351,6 +373,7 @@ impl Options {
             steal: self.steal.or(file.steal),
             steal_by: self.steal_by.or(file.steal_by),
             ring: self.ring.or(file.ring),
+            placement: self.placement.or(file.placement),
             delivery: self.delivery.or(file.delivery),
             body: self.body.or(file.body),
             live: self.live.or(file.live),
@@ -388,6 +411,7 @@ impl Options {
             steal: self.steal.unwrap_or(StealPolicy::Mely),
             steal_by: self.steal_by.unwrap_or_else(|| Heuristic::value_variants().to_vec()),
             ring: self.ring.unwrap_or(RingPolicy::Auto),
+            placement: self.placement.unwrap_or(PlacementPolicy::Anywhere),
             delivery: self.delivery.unwrap_or(DeliveryPolicy::Ded),
             body: self.body.unwrap_or(BodyPolicy::Copy),
             live: self.live.unwrap_or(LivePolicy::Loopback),

@@ -140,8 +140,11 @@ pub struct Opening {
 pub enum Found {
     /// An entry to serve.
     Fresh(Arc<FileEntry>),
-    /// Nothing, or an entry whose turn it is to be checked: open the file.
-    Check,
+    /// Nothing, or a `known` entry whose turn it is to be checked: open the file.
+    Check {
+        /// There is an entry.
+        known: bool,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -184,12 +187,12 @@ impl FileCache {
     /// Looks for `path`. Of several requests for an entry that is due, one is told to check it.
     pub fn find(&self, path: &[u8], now: Nanos) -> Found {
         let Some(kept) = self.cache.get(path) else {
-            return Found::Check;
+            return Found::Check { known: false };
         };
         let is_fresh = now < kept.checked_at.get().saturating_add(self.fresh);
         if !is_fresh && now >= kept.being_checked_until.get() {
             kept.being_checked_until.set(now.saturating_add(self.fresh.max(1)));
-            return Found::Check;
+            return Found::Check { known: true };
         }
         Found::Fresh(Arc::clone(&kept.entry))
     }

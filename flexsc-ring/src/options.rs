@@ -58,7 +58,7 @@ impl std::str::FromStr for Engine {
 /// Where syscall threads run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Placement {
-    /// Where the kernel's scheduler puts them.
+    /// Where the kernel's scheduler puts them, among the processors that the poster may use.
     #[default]
     Anywhere,
     /// Pinned to these processors, one each in turn; numbered as in `/proc/cpuinfo`.
@@ -69,8 +69,8 @@ pub enum Placement {
     /// On another processor than the poster's. By measured load the poster makes calls that never
     /// wait by trap itself, or posts them (§6.1, [`Specializer`](crate::Specializer));
     /// [`Stats::made_here`](crate::Stats::made_here) and
-    /// [`Stats::posted_elsewhere`](crate::Stats::posted_elsewhere) count what became of them. Calls
-    /// that may wait are always posted. For `Engine::Threads`; on `Engine::Uring` the threads get the
+    /// [`Stats::posted_elsewhere`](crate::Stats::posted_elsewhere) count what became of them. Reads of
+    /// files are such calls as far as the file is in memory. Calls that may wait are always posted. For `Engine::Threads`; on `Engine::Uring` the threads get the
     /// calls without an opcode in any case.
     Measured,
 }
@@ -78,12 +78,11 @@ pub enum Placement {
 impl Placement {
     fn check(&self) -> Result<(), RingError> {
         let Placement::Cpus(asked) = self else { return Ok(()) };
-        let allowed = sys::allowed_cpus();
-        let refused = asked.iter().copied().find(|cpu| !allowed.contains(cpu));
+        let refused = asked.iter().copied().find(|cpu| !sys::can_run_on(*cpu));
         if refused.is_none() && !asked.is_empty() {
             return Ok(());
         }
-        let names: Vec<_> = allowed.iter().map(usize::to_string).collect();
+        let names: Vec<_> = sys::allowed_cpus().iter().map(usize::to_string).collect();
         let bounds = format!("one or more of the processors {}", names.join(", "));
         let value = refused.unwrap_or_default() as u64;
         Err(RingError::Option { option: "placement", value, bounds: bounds.into() })

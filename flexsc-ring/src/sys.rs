@@ -22,6 +22,32 @@ pub(crate) unsafe fn trap(number: u16, args: &[u64; 6]) -> i64 {
     if ret == -1 { -i64::from(errno()) } else { ret }
 }
 
+/// Makes a system call that never waits; a read of a file goes only as far as it is in memory, and is
+/// `None` if nothing of it is, or if the file cannot tell.
+///
+/// # Safety
+///
+/// As [`trap`].
+pub(crate) unsafe fn without_waiting(number: u16, args: &[u64; 6]) -> Option<i64> {
+    if libc::c_long::from(number) != libc::SYS_pread64 {
+        // SAFETY: passed on to the caller.
+        return Some(unsafe { trap(number, args) });
+    }
+    let [fd, at, len, offset, ..] = *args;
+    let parts = libc::iovec {
+        iov_base: std::ptr::with_exposed_provenance_mut(at as usize),
+        iov_len: len as usize,
+    };
+    let nowait = libc::RWF_NOWAIT;
+    // SAFETY: `parts` outlives the call; what it points to is the caller's.
+    let n = unsafe { libc::preadv2(fd as RawFd, &parts, 1, offset as i64, nowait) };
+    match n {
+        0.. => Some(n as i64),
+        _ if [libc::EAGAIN, libc::EOPNOTSUPP, libc::ENOSYS].contains(&errno()) => None,
+        _ => Some(-i64::from(errno())),
+    }
+}
+
 fn errno() -> i32 {
     io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
@@ -316,15 +342,28 @@ pub(crate) fn close_raw(fd: i64) {
     drop(adopt(fd));
 }
 
-/// The processors that this thread may use, in order.
+/// The processors that the process's first thread may use, in order: those of the process, as threads
+/// that stay on one are rarely the first.
 pub(crate) fn allowed_cpus() -> Vec<usize> {
+    // SAFETY: no pointers.
+    cpus_of(unsafe { libc::getpid() })
+}
+
+/// The processors that a thread may use, in order; 0: this thread.
+fn cpus_of(thread: libc::pid_t) -> Vec<usize> {
     // SAFETY: all bit patterns of a processor set are valid.
     let mut set = unsafe { std::mem::zeroed::<libc::cpu_set_t>() };
     // SAFETY: `set` has the size that is told.
-    let asked = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &mut set) };
+    let asked = unsafe { libc::sched_getaffinity(thread, size_of_val(&set), &mut set) };
     let most = if asked == 0 { libc::CPU_SETSIZE as usize } else { 0 };
     // SAFETY: below the size of the set.
     (0..most).filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) }).collect()
+}
+
+/// The kernel lets threads of this process run on that processor: found out by going there and back.
+pub(crate) fn can_run_on(cpu: usize) -> bool {
+    let here = cpus_of(0);
+    here.contains(&cpu) || (stay_on(&[cpu]) && stay_on(&here))
 }
 
 /// The processor that this thread is on.

@@ -33,12 +33,13 @@ pub(crate) struct Step {
 }
 
 impl Trap {
-    /// The call never waits for anybody, and hardly for a disk: whoever makes it is not held up.
+    /// The call never waits for anybody, and hardly for a disk: whoever makes it is not held up. Of a
+    /// read at an offset that is so by `sys::without_waiting`.
     pub(crate) fn never_waits(&self) -> bool {
         let flags = |at: usize, wanted: i32| self.args[at] & wanted as u64 != 0;
         match libc::c_long::from(self.number) {
             libc::SYS_getpid | libc::SYS_getppid | libc::SYS_getuid | libc::SYS_statx => true,
-            libc::SYS_fstat | libc::SYS_lseek => true,
+            libc::SYS_fstat | libc::SYS_lseek | libc::SYS_pread64 => true,
             libc::SYS_recvfrom | libc::SYS_sendto => flags(3, libc::MSG_DONTWAIT),
             libc::SYS_recvmsg | libc::SYS_sendmsg => flags(2, libc::MSG_DONTWAIT),
             libc::SYS_preadv2 | libc::SYS_pwritev2 => flags(5, libc::RWF_NOWAIT),

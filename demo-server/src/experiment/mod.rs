@@ -9,6 +9,7 @@
 //! | `unbalanced` | what do thefts bring where a few events are long, and cost where there is nothing to steal? |
 //! | `penalty` | what does it bring to leave colors where their memory is warm? |
 //! | `cache_efficient` | what does it bring to rob near cores first? |
+//! | `syscalls` | what does a system call cost that is posted, and what does the program's own code cost between calls? |
 //! | `stealing` | how are these three measured? |
 //! | `worker` | what does one configuration cost, alone in a fresh process? |
 //! | `runner` | how is a worker started, and what did it say? |
@@ -51,6 +52,7 @@ mod servers;
 mod stages;
 mod stealing;
 mod sys;
+mod syscalls;
 mod unbalanced;
 mod usage;
 mod valgrind;
@@ -114,6 +116,9 @@ pub enum Name {
     Penalty,
     /// A merge sort in two halves: thefts from near cores first, or from any
     CacheEfficient,
+    /// System calls posted in batches of 1 to 64, and the program's own speed between them: traps, syscall
+    /// threads, io_uring
+    Syscalls,
 }
 
 /// Said where a peer is missing because it was not built in; the experiment's name follows.
@@ -170,6 +175,7 @@ pub fn run(args: &ExperimentArgs) -> anyhow::Result<ExitCode> {
         Name::Unbalanced => unbalanced::run(&setup)?,
         Name::Penalty => penalty::run(&setup)?,
         Name::CacheEfficient => cache_efficient::run(&setup)?,
+        Name::Syscalls => syscalls::run(&setup)?,
     };
     print!("{}", outcome.report);
     if let Some(path) = &args.json {

@@ -1,14 +1,15 @@
 //! A request becomes an answer: which file, which part of it, or why not.
 //!
-//! A file in memory is answered at once. Another one is opened, looked at and, if it is small, read, each by a
-//! call posted to the ring whose completion comes back to this stage.
+//! A file in memory is answered at once. Another one is opened, looked at and, if it is new, read from its beginning, by
+//! one chain of calls whose completion comes back to this stage.
 
 use std::ffi::CString;
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
-use flexsc_ring::{Call, FileStat, Value};
+use flexsc_ring::{Call, Chain, Failure, FileStat, OPENED, Value};
 use stingy_alloc::Slot;
 
 use crate::connection::{Connection, Outcome, Task};
@@ -25,6 +26,8 @@ const INDEX: &[u8] = b"index.html";
 const LIVE: &[u8] = b"-";
 /// Times that an open is tried again when the tree changes under it.
 const OPEN_RETRIES: u8 = 3;
+/// Bytes of a new file that are read together with opening it.
+const FIRST: usize = 16 << 10;
 /// Room that a head needs beside a body in one object.
 const HEAD_ROOM: usize = 512;
 
@@ -68,7 +71,7 @@ fn begin(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection, task: &mut Task) 
     }
     match cx.find_file(&path) {
         Found::Fresh(entry) => Step::Known(Outcome::File(entry)),
-        Found::Check => open(cx, connection, &path),
+        Found::Check { known } => open(cx, connection, &path, known),
     }
 }
 
@@ -81,53 +84,95 @@ fn with_index(path: &[u8], directory: bool) -> std::borrow::Cow<'_, [u8]> {
     }
 }
 
-fn open(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection, path: &[u8]) -> Step {
+/// Opens a file and looks at it; one that was not `known` is read too, as it is likely to be small.
+fn open(cx: &mut Cx<'_, '_, '_>, connection: &mut Connection, path: &[u8], known: bool) -> Step {
     let Ok(path) = CString::new(path) else {
         return Step::Known(Outcome::Status(Status::BadRequest));
     };
-    let call = cx.open_beneath_root(path);
-    cx.post(connection, call, Stage::Lookup);
+    let mut chain = Chain::new().then(cx.open_beneath_root(path)).then(Call::stat_fd(OPENED));
+    if !known {
+        chain = chain.then(Call::read(OPENED, Slot::heap(FIRST), 0..FIRST, 0));
+    }
+    cx.post(connection, Call::chain(chain), Stage::Lookup);
     Step::Posted
 }
 
-/// Goes on after a completion: opened, looked at, read.
+/// Goes on after a completion: opened and looked at, or read.
 fn go_on(
     cx: &mut Cx<'_, '_, '_>,
     connection: &mut Connection,
     task: &mut Task,
     result: io::Result<Value<Slot>>,
 ) -> Step {
+    match result {
+        Ok(Value::Chain(results)) => opened(cx, connection, task, results),
+        Ok(Value::Moved { n, buf }) => fill(cx, connection, task, n, buf),
+        Ok(_) => Step::Known(Outcome::Status(Status::InternalServerError)),
+        Err(error) => refused(cx, connection, task, &error),
+    }
+}
+
+/// Goes on after a file was opened, looked at and perhaps read, or after the first of these that failed.
+fn opened(
+    cx: &mut Cx<'_, '_, '_>,
+    connection: &mut Connection,
+    task: &mut Task,
+    results: Vec<Result<Value<Slot>, Failure<Slot>>>,
+) -> Step {
+    let mut first = None;
+    for result in results {
+        match result {
+            Ok(Value::Opened(file)) => task.opening.file = Some(file),
+            Ok(Value::Stat(stat)) => task.opening.stat = Some(stat),
+            Ok(Value::Moved { n, buf }) => first = Some((n, buf)),
+            Ok(_) => {}
+            // What cannot be read, such as a directory, is known by its kind.
+            Err(_) if task.opening.stat.is_some() => {}
+            Err(failure) => return refused(cx, connection, task, &failure.error),
+        }
+    }
+    match task.opening.stat {
+        Some(stat) => look(cx, connection, task, stat, first),
+        None => Step::Known(Outcome::Status(Status::InternalServerError)),
+    }
+}
+
+/// Tries again if the tree has changed under an open, or answers with what the error means.
+fn refused(
+    cx: &mut Cx<'_, '_, '_>,
+    connection: &mut Connection,
+    task: &mut Task,
+    error: &io::Error,
+) -> Step {
     let Some(request) = &task.request else {
         return Step::Known(Outcome::Status(Status::BadRequest));
     };
     let path = with_index(request.path(), request.wants_directory());
-    match result {
-        Ok(Value::Opened(file)) => {
-            let call = Call::stat_fd(file.as_raw_fd());
-            task.opening.file = Some(file);
-            cx.post(connection, call, Stage::Lookup);
-            Step::Posted
-        }
-        Ok(Value::Stat(stat)) => {
-            task.opening.stat = Some(stat);
-            look(cx, connection, task, stat)
-        }
-        Ok(Value::Moved { n, buf }) => fill(cx, connection, task, n, buf),
-        Ok(_) => Step::Known(Outcome::Status(Status::InternalServerError)),
-        Err(error)
-            if error.kind() == io::ErrorKind::WouldBlock && task.opening.retries < OPEN_RETRIES =>
-        {
-            task.opening.retries += 1;
-            open(cx, connection, &path)
-        }
-        Err(error) => {
-            let status = status_of(&error);
-            if matches!(status, Status::NotFound | Status::Forbidden) {
-                cx.forget_file(&path);
-            }
-            Step::Known(Outcome::Status(status))
-        }
+    if error.kind() == io::ErrorKind::WouldBlock && task.opening.retries < OPEN_RETRIES {
+        task.opening.retries += 1;
+        return open(cx, connection, &path, false);
     }
+    let status = status_of(error);
+    if matches!(status, Status::NotFound | Status::Forbidden) {
+        cx.forget_file(&path);
+    }
+    Step::Known(Outcome::Status(status))
+}
+
+/// Posts a read of a part of the open file.
+fn read(
+    cx: &mut Cx<'_, '_, '_>,
+    connection: &mut Connection,
+    task: &mut Task,
+    buf: Slot,
+    part: Range<usize>,
+) -> Step {
+    let Some(file) = &task.opening.file else {
+        return Step::Known(Outcome::Status(Status::InternalServerError));
+    };
+    let from = part.start as u64;
+    cx.post(connection, Call::read(file.as_raw_fd(), buf, part, from), Stage::Lookup);
+    Step::Posted
 }
 
 /// Goes on after a read of a small file: reads the rest, or keeps what it has if that is the whole file.
@@ -139,35 +184,31 @@ fn fill(
     buf: Slot,
 ) -> Step {
     let opening = &mut task.opening;
-    let (Some(request), Some(stat), Some(file)) =
-        (&task.request, opening.stat, opening.file.take())
-    else {
+    opening.read += n;
+    let (Some(request), Some(stat)) = (&task.request, opening.stat) else {
         return Step::Known(Outcome::Status(Status::InternalServerError));
     };
-    opening.read += n;
-    let (read, size) = (opening.read, stat.size as usize);
-    if n > 0 && read < size {
-        let call = Call::read(file.as_raw_fd(), buf, read..size, read as u64);
-        opening.file = Some(file);
-        cx.post(connection, call, Stage::Lookup);
-        return Step::Posted;
+    let (done, size) = (opening.read, stat.size as usize);
+    if n > 0 && done < size {
+        return read(cx, connection, task, buf, done..size);
     }
-    cx.close_file(file);
+    opening.file.take().into_iter().for_each(|file| cx.close_file(file));
     let path = with_index(request.path(), request.wants_directory());
-    let entry = FileEntry::of(&path, &stat, Content::Memory(buf[..read.min(size)].into()));
-    if read < size {
+    let entry = FileEntry::of(&path, &stat, Content::Memory(buf[..done.min(size)].into()));
+    if done < size {
         // It is being written: what was there is served, and not kept.
         return Step::Known(Outcome::File(Arc::new(entry)));
     }
     Step::Known(cx.keep_file(&path, entry))
 }
 
-/// Decides what to do with a file that is open.
+/// Decides what to do with a file that is open, and of which `first` may have been read.
 fn look(
     cx: &mut Cx<'_, '_, '_>,
     connection: &mut Connection,
     task: &mut Task,
     stat: FileStat,
+    first: Option<(usize, Slot)>,
 ) -> Step {
     let (Some(request), Some(file)) = (&task.request, task.opening.file.take()) else {
         return Step::Known(Outcome::Status(Status::InternalServerError));
@@ -185,10 +226,16 @@ fn look(
     }
     if stat.size <= SMALL {
         let size = stat.size as usize;
-        let call = Call::read(file.as_raw_fd(), Slot::heap(size), 0..size, 0);
         task.opening.file = Some(file);
-        cx.post(connection, call, Stage::Lookup);
-        return Step::Posted;
+        let Some((n, first)) = first else {
+            return read(cx, connection, task, Slot::heap(size), 0..size);
+        };
+        if size <= first.len() {
+            return fill(cx, connection, task, n, first);
+        }
+        let mut whole = Slot::heap(size);
+        whole[..n].copy_from_slice(&first[..n]);
+        return fill(cx, connection, task, n, whole);
     }
     Step::Known(cx.keep_file(&path, FileEntry::of(&path, &stat, Content::Open(file))))
 }

@@ -211,7 +211,7 @@ impl Cx<'_, '_, '_> {
         let metrics = &self.worker.shared.metrics.cores[self.worker.core];
         match found {
             Found::Fresh(_) => metrics.file_hits.add(1),
-            Found::Check => metrics.file_misses.add(1),
+            Found::Check { .. } => metrics.file_misses.add(1),
         }
         found
     }

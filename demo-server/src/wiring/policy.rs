@@ -2,11 +2,13 @@
 
 use anyhow::Context as _;
 use color_sched::{ColorQueues, Core, Fifo, Flat, NoSteal, Scheduler, StageBatch, StageInfo};
-use flexsc_ring::{AnyRing, Engine};
+use flexsc_ring::{AnyRing, Engine, Placement};
 use mely_steal::Libasync;
 use stingy_alloc::{Seal, Slot};
 
-use crate::config::{Config, Heuristic, RingPolicy, SchedulerPolicy, SealPolicy, StealPolicy};
+use crate::config::{
+    Config, Heuristic, PlacementPolicy, RingPolicy, SchedulerPolicy, SealPolicy, StealPolicy,
+};
 use crate::connection::Connection;
 use crate::stages::{PARSE_WEIGHT, RESPOND_WEIGHT, Stage};
 use crate::wiring::any_stealer::AnyStealer;
@@ -67,8 +69,14 @@ pub fn ring(config: &Config) -> anyhow::Result<(AnyRing<Slot>, String)> {
         RingPolicy::Direct => Engine::Direct,
         RingPolicy::Threads => Engine::Threads,
         RingPolicy::Uring => Engine::Uring,
+        RingPolicy::Sqpoll => Engine::Sqpoll,
     };
-    let options = flexsc_ring::Options::with_engine(engine);
+    let placement = match config.placement {
+        PlacementPolicy::Anywhere => Placement::Anywhere,
+        PlacementPolicy::Poster => Placement::Poster,
+        PlacementPolicy::Measured => Placement::Measured,
+    };
+    let options = flexsc_ring::Options { placement, ..flexsc_ring::Options::with_engine(engine) };
     let ring = AnyRing::new(&options).with_context(|| format!("--ring {}", config.ring))?;
     let report = ring.report().to_string();
     Ok((ring, report))

@@ -15,7 +15,8 @@ fn run(args: &[&str]) -> (Option<i32>, String) {
 fn wrong_usage_names_the_next_step() {
     for (args, words) in [
         (&["serve", "--alloc", "magic"][..], "system, stingy"),
-        (&["serve", "--ring", "sqpoll"], "direct, threads, uring"),
+        (&["serve", "--ring", "epoll"], "direct, threads, uring, sqpoll"),
+        (&["serve", "--placement", "moon"], "anywhere, poster, measured"),
         (&["serve", "--cores", "x"], "write CPU numbers"),
         (&["serve", "--http", "8080"], "write IP:PORT"),
         (&["serve", "--cores", "0,0"], "twice"),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Client, Server, eventually, pattern, tree};
 
 /// Every policy, each with its other values beside the defaults.
-const POLICIES: [&[&str]; 14] = [
+const POLICIES: [&[&str]; 17] = [
     &[],
     &["--scheduler", "fifo"],
     &["--scheduler", "flat"],
@@ -16,6 +16,9 @@ const POLICIES: [&[&str]; 14] = [
     &["--alloc", "system"],
     &["--ring", "direct"],
     &["--ring", "threads"],
+    &["--ring", "threads", "--placement", "poster"],
+    &["--ring", "threads", "--placement", "measured"],
+    &["--ring", "sqpoll"],
     &["--ring", "uring", "--body", "sendfile"],
     &["--ring", "direct", "--body", "sendfile", "--delivery", "eager"],
     &["--ring", "threads", "--body", "sendfile"],

@@ -85,10 +85,16 @@ impl Meter {
             self.posted += 1;
             return None;
         }
-        self.made_here += 1;
         let start = self.made_here.is_multiple_of(SAMPLED).then(Instant::now);
         // SAFETY: made by `Op::trap` of a slot that stays as it is over the call.
-        let ret = unsafe { sys::trap(trap.number, &trap.args) };
+        let ret = match unsafe { sys::without_waiting(trap.number, &trap.args) } {
+            Some(ret) => ret,
+            None => {
+                self.posted += 1;
+                return None;
+            }
+        };
+        self.made_here += 1;
         if let Some(took) = start.map(|start| start.elapsed())
             && took < LONGEST
         {

@@ -17,6 +17,7 @@
 //! | `oversize` | what does a request cost that is larger than its site? |
 //! | `outside` | what does the slab cost a program that never enters a scope? |
 //! | `dispatch` | what does an event cost, here, at another core, and in other schedulers? |
+//! | `syscalls` | what do system calls cost that are posted? |
 //! | `steal` | what does a program come to on two cores under each stealing policy? |
 
 mod admit;
@@ -31,6 +32,7 @@ mod remote;
 mod slab;
 mod stages;
 mod steal;
+mod syscalls;
 
 use std::process::ExitCode;
 
@@ -51,6 +53,12 @@ pub use steal::StealArgs;
 pub(super) use steal::run as steal_found;
 pub(super) use steal::{
     By as StealBy, Case as StealCase, Found as StealFound, Metric as StealMetric,
+};
+pub use syscalls::SyscallsArgs;
+#[cfg(test)]
+pub(super) use syscalls::run as syscalls_found;
+pub(super) use syscalls::{
+    By as SyscallsBy, Case as SyscallsCase, Found as SyscallsFound, Metric as SyscallsMetric,
 };
 
 use clock::Clock;
@@ -170,6 +178,13 @@ pub fn run_dispatch(args: &DispatchArgs) -> anyhow::Result<ExitCode> {
 /// Runs a worker of the experiments on stealing and prints what it found.
 pub fn run_steal(args: &StealArgs) -> anyhow::Result<ExitCode> {
     let found = steal::run(args).with_context(|| format!("{args:?}"))?;
+    println!("{}", serde_json::to_string(&found)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a worker of `syscalls` and prints what it found.
+pub fn run_syscalls(args: &SyscallsArgs) -> anyhow::Result<ExitCode> {
+    let found = syscalls::run(args).with_context(|| format!("{args:?}"))?;
     println!("{}", serde_json::to_string(&found)?);
     Ok(ExitCode::SUCCESS)
 }
