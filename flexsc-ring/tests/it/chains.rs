@@ -17,7 +17,7 @@ use flexsc_ring::{
 
 use crate::on_every_engine;
 use crate::support::{A_MOMENT, Bench, Buf, Done, Random, alone, connect, listener};
-use crate::support::{SOON, on, open_files, options};
+use crate::support::{SOON, on, open_files, options, registered};
 
 type Outcome = Result<Value<Buf>, Failure<Buf>>;
 
@@ -320,10 +320,16 @@ on_every_engine! {
         assert_eq!(all, [Seen::Failed(libc::ENOENT, false), cancelled(true), cancelled(false)]);
     }
 
-    fn an_empty_chain_completes_with_nothing(bench) {
+    fn a_chain_counts_until_it_is_reaped_an_empty_one_too(bench) {
         bench.post(Call::chain(Chain::new()), 9);
         assert_eq!(bench.ring.in_flight(), 1);
         assert!(list(bench.next_of(9)).is_empty());
+        assert_eq!(bench.ring.in_flight(), 0);
+        bench.post(Call::chain((0..3).map(|_| Call::nop()).collect()), 9);
+        assert_eq!(bench.ring.in_flight(), 3, "also when all have ended, unheard");
+        bench.ring.flush().expect("flushes");
+        assert_eq!(bench.ring.in_flight(), 3);
+        assert_eq!(list(bench.next_of(9)).len(), 3);
         assert_eq!(bench.ring.in_flight(), 0);
     }
 
@@ -406,6 +412,48 @@ on_every_engine! {
         assert!(matches!(bench.next_of(1_000).result, Ok(Value::Received(_))));
         assert_eq!(bench.ring.in_flight(), 1);
     }
+}
+
+#[test]
+fn an_open_that_met_a_moving_directory_is_tried_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(dir.path().join("a")).expect("made");
+    std::fs::create_dir(dir.path().join("moves")).expect("made");
+    std::fs::write(dir.path().join("file"), b"still").expect("written");
+    let root = File::open(dir.path()).expect("opened");
+    // A long walk, each step up of which a directory moved elsewhere makes fail.
+    let path = CString::new("a/../".repeat(700) + "file").expect("no NUL");
+    let mut wrong = Vec::new();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let ordering = std::sync::atomic::Ordering::Relaxed;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(ordering) {
+                let (from, to) = (dir.path().join("moves"), dir.path().join("moved"));
+                std::fs::rename(&from, &to).expect("moved");
+                std::fs::rename(&to, &from).expect("moved back");
+                std::thread::sleep(Duration::from_micros(100));
+            }
+        });
+        for engine in [Engine::Direct, Engine::Threads, Engine::Uring, Engine::Sqpoll] {
+            on(&options(engine), |bench| {
+                for round in 0..500 {
+                    let calls = [
+                        Call::open_beneath(root.as_raw_fd(), path.clone()),
+                        Call::read(OPENED, vec![0; 5], 0..5, 0),
+                        Call::close_opened(),
+                    ];
+                    bench.post(Call::chain(calls.into_iter().collect()), round);
+                    let all: Vec<_> = list(bench.next_of(round)).into_iter().map(seen).collect();
+                    if all[1] != Seen::Moved(b"still".to_vec()) {
+                        wrong.push((engine, all));
+                    }
+                }
+            });
+        }
+        over.store(true, ordering);
+    });
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[test]
@@ -500,6 +548,7 @@ fn storm(engine: Engine) {
             }
         }
         assert_eq!((given, bench.ring.in_flight()), (lent, 0));
+        assert_eq!(registered("UserFiles:"), 0, "descriptors of the io_uring's own");
         for user in 0..50 {
             let steps = random_steps(&mut random, paths.len());
             let chain: Chain<Buf> = steps.into_iter().map(|step| step.call(&paths)).collect();

@@ -10,7 +10,7 @@ use flexsc_ring::{
     SlabBuffer, Value,
 };
 
-use crate::support::{SOON, options};
+use crate::support::{SOON, alone, options, registered};
 
 const ENGINES: [Engine; 4] = [Engine::Direct, Engine::Threads, Engine::Uring, Engine::Sqpoll];
 
@@ -153,6 +153,21 @@ fn sizes_out_of_bounds_are_refused_with_the_bounds() {
         let refused = BufferSlab::new(count, bytes);
         assert!(matches!(refused, Err(RingError::Option { .. })), "{count} of {bytes}");
     }
+}
+
+#[test]
+fn a_slab_is_registered_once_and_until_the_ring_goes() {
+    alone("slab::a_slab_is_registered_once_and_until_the_ring_goes", || {
+        for mut ring in rings() {
+            let known = matches!(ring.engine(), Engine::Uring | Engine::Sqpoll);
+            let slab = BufferSlab::new(4, 4_096).expect("a slab");
+            assert_eq!(registered("UserBufs:"), 0);
+            ring.register(&slab).expect("registered");
+            ring.register(&slab).expect("registered");
+            drop(slab);
+            assert_eq!(registered("UserBufs:"), usize::from(known));
+        }
+    });
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A ring under test: posts a call, and waits for completions with a bound on the time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Barrier};
@@ -203,6 +203,26 @@ pub(crate) fn alone(name: &str, test: impl FnOnce()) {
 /// Open descriptors of this process.
 pub(crate) fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("it is there").count()
+}
+
+/// What the io_urings of this process have registered: their own descriptors (`UserFiles:`), or
+/// memory (`UserBufs:`).
+pub(crate) fn registered(kind: &str) -> usize {
+    let fds = std::fs::read_dir("/proc/self/fd").expect("it is there").flatten();
+    let is_ring = |path: &std::path::PathBuf| {
+        std::fs::read_link(path).is_ok_and(|to| to.as_os_str() == "anon_inode:[io_uring]")
+    };
+    let info = |path: std::path::PathBuf| {
+        let info = path.to_str().expect("UTF-8").replace("/fd/", "/fdinfo/");
+        std::fs::read_to_string(info).unwrap_or_default()
+    };
+    let count = |text: &String| {
+        let lines = text.lines().skip_while(|line| !line.starts_with(kind)).skip(1);
+        lines.take_while(|line| line.starts_with(' ')).filter(|l| !l.contains("<none>")).count()
+    };
+    // A ring with a shared poller has two descriptors, whose texts are the same.
+    let texts: BTreeSet<_> = fds.map(|fd| fd.path()).filter(is_ring).map(info).collect();
+    texts.iter().map(count).sum()
 }
 
 /// Threads of this process, without io_uring's own, which the kernel ends in its own time.
