@@ -194,6 +194,7 @@ impl<B> Chains<B> {
         record.calls = chain.calls;
         (record.live, record.user) = (true, user);
         (record.step, record.running, record.depth) = (0, 0, 0);
+        record.read = (0, 0);
         (record.stopped, record.cancelled) = (false, false);
         index
     }

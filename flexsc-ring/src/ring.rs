@@ -18,7 +18,7 @@ pub trait Ring<B> {
     ///
     /// # Errors
     ///
-    /// [`PostError::Full`], [`PostError::Range`]: the call is given back.
+    /// [`PostError::Full`], [`PostError::Range`], [`PostError::Chain`]: the call is given back.
     fn submit(&mut self, call: Call<B>, user: u64) -> Result<Ticket, PostError<B>>;
 
     /// Hands every completion at hand to `sink`; the number handed out. It does not look for more in
@@ -28,7 +28,8 @@ pub trait Ring<B> {
 
     /// Makes what was posted, then sleeps until there is a completion to reap, a wake, or `until`
     /// has passed; `None` sleeps for ever (the paper's `flexsc_wait`), zero does not sleep. One
-    /// system call does all of it. It may return early.
+    /// system call does all of it, and one more each further step of a [`Chain`](crate::Chain), which
+    /// goes on here until there is something to reap. It may return early.
     ///
     /// # Errors
     ///

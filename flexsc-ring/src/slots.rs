@@ -64,9 +64,9 @@ pub(crate) struct Slot<B> {
     pub(crate) closings: Cell<u32>,
     /// The chain that it is a call of, or [`NONE`]; `user` is then the call's place in it.
     pub(crate) chain: Cell<u32>,
-    /// It cannot be tried again: the close of its descriptor is on its way. With a number other
-    /// than [`NONE`]: it uses the io_uring's own descriptor of that number.
+    /// It cannot be tried again: the close of its descriptor is on its way.
     pub(crate) last_try: Cell<bool>,
+    /// The number of the io_uring's own descriptor that it uses, or [`NONE`].
     pub(crate) direct: Cell<u32>,
 }
 

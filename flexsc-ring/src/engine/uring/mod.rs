@@ -49,7 +49,10 @@ const WAKE: u64 = u64::MAX - 1;
 ///
 /// It belongs to the thread that makes it. Calls without an opcode go to syscall threads by
 /// themselves, and those that io_uring would start a worker thread for, though they never block,
-/// are made by trap; both are counted.
+/// are made by trap; both are counted. With [`Engine::Sqpoll`] a kernel thread polls its queue.
+///
+/// After a fork the queues are shared with the child. A child that ends, or drops its copy of the
+/// ring, disturbs nothing; it must not post or wait.
 pub struct Uring<B: Buffer> {
     // The io_uring goes before the memory that is registered with it.
     ring: IoUring,
