@@ -8,6 +8,7 @@
 //! | `batches` | what does a call cost in a batch, in each engine? |
 //! | `slowdown` | how much slower is a program's own code between its calls? |
 //! | `cancelled` | how long does it take to cancel a call? |
+//! | `sys` | the calls that a program makes itself |
 //! | `offloaded` | how many calls a second does a thread get done, alone and with another core? |
 
 mod batches;
@@ -15,6 +16,7 @@ mod cancelled;
 mod files;
 mod offloaded;
 mod slowdown;
+mod sys;
 
 use anyhow::{Context, bail, ensure};
 use flexsc_ring::{AnyRing, Completion, Engine, Options, Placement, Ring};

@@ -4,14 +4,13 @@
 //! buffer of its own, as in a program that serves as many clients.
 
 use std::hint::black_box;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use anyhow::bail;
 use flexsc_ring::{AnyRing, CWD, Call, Chain, OPENED, Ring, Value};
-use rustix::fs::{AtFlags, StatxFlags};
 
 use super::files::{PIECE, SMALL, Small, open_file};
-use super::{Buf, Case, Clock, Found, SyscallsArgs, reap_all, ring, timed};
+use super::{Buf, Case, Clock, Found, SyscallsArgs, reap_all, ring, sys, timed};
 
 /// Runs the worker.
 pub(super) fn run(args: &SyscallsArgs, clock: Clock) -> anyhow::Result<Found> {
@@ -39,14 +38,11 @@ pub(super) fn run(args: &SyscallsArgs, clock: Clock) -> anyhow::Result<Found> {
 }
 
 /// One call by trap.
-fn trap(case: Case, file: std::os::fd::BorrowedFd<'_>, buf: &mut [u8]) -> anyhow::Result<()> {
+fn trap(case: Case, file: BorrowedFd<'_>, buf: &mut [u8]) -> anyhow::Result<()> {
     match case {
-        Case::Nop => drop(black_box(rustix::process::getppid())),
-        Case::Stat => {
-            let (known, flags) = (StatxFlags::BASIC_STATS, AtFlags::EMPTY_PATH);
-            black_box(rustix::fs::statx(file, c"", flags, known)?);
-        }
-        _ => drop(black_box(rustix::io::pread(file, buf, 0)?)),
+        Case::Nop => sys::nothing(),
+        Case::Stat => drop(black_box(sys::stat(file)?)),
+        _ => drop(black_box(sys::read(file, buf)?)),
     }
     Ok(())
 }

@@ -3,11 +3,10 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::hint::black_box;
-use std::os::fd::AsFd;
 
 use anyhow::Context;
-use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 
+use super::sys;
 use crate::experiment::scratch::Scratch;
 
 /// Bytes of a file that is opened for one read.
@@ -36,12 +35,8 @@ impl Small {
 
     /// Opens a file, looks at it, reads it and closes it.
     pub(super) fn by_traps(&self, i: usize, buf: &mut [u8]) -> anyhow::Result<()> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let file = rustix::fs::open(&self.paths[i], flags, Mode::empty())?;
-        let (known, flags) = (StatxFlags::BASIC_STATS, AtFlags::EMPTY_PATH);
-        let stat = rustix::fs::statx(&file, c"", flags, known)?;
-        let n = rustix::io::pread(&file, buf, 0)?;
-        black_box((stat.stx_size, n));
+        let file = sys::open(&self.paths[i])?;
+        black_box((sys::stat(&file)?, sys::read(&file, buf)?));
         Ok(())
     }
 }
@@ -52,7 +47,6 @@ pub(super) fn open_file(bytes: usize) -> anyhow::Result<File> {
     let path = dir.path().join("open");
     std::fs::write(&path, vec![b'x'; bytes]).context("cannot write a temporary file")?;
     let file = File::options().read(true).write(true).open(&path)?;
-    let mut buf = vec![0; bytes];
-    rustix::io::pread(file.as_fd(), &mut buf, 0)?;
+    sys::read(&file, &mut vec![0; bytes])?;
     Ok(file)
 }

@@ -3,14 +3,14 @@
 //! Reads of `x` bytes that are in memory, up to 32 in flight. In the busy case the program computes as long with each
 //! result as a read takes by trap.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::time::Instant;
 
 use flexsc_ring::{Call, Ring, Value};
 
 use super::super::dispatch::spin;
 use super::files::open_file;
-use super::{Buf, Case, Clock, Found, Metric, SyscallsArgs, ring};
+use super::{Buf, Case, Clock, Found, Metric, SyscallsArgs, ring, sys};
 
 /// Reads in flight.
 const IN_FLIGHT: usize = 32;
@@ -30,7 +30,7 @@ pub(super) fn run(args: &SyscallsArgs, clock: Clock) -> anyhow::Result<Found> {
     let answer = match ring(args)? {
         None => clock.measure(IN_FLIGHT as u64, || {
             for buf in &mut buffers {
-                rustix::io::pread(file.as_fd(), &mut buf[..], 0)?;
+                sys::read(&file, buf)?;
                 spin(turns);
             }
             Ok(())
@@ -65,7 +65,7 @@ pub(super) fn run(args: &SyscallsArgs, clock: Clock) -> anyhow::Result<Found> {
 fn turns_of_a_read(file: &std::fs::File, buf: &mut [u8]) -> anyhow::Result<u64> {
     let begun = Instant::now();
     for _ in 0..READS {
-        rustix::io::pread(file.as_fd(), &mut *buf, 0)?;
+        sys::read(file, buf)?;
     }
     let read = begun.elapsed().as_nanos() as f64 / f64::from(READS);
     let begun = Instant::now();

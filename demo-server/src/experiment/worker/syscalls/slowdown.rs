@@ -5,14 +5,14 @@
 //! time, where the clock stands still as it does over a trap.
 
 use std::hint::black_box;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use flexsc_ring::{AnyRing, Call, Ring, Value};
 
 use super::super::dispatch::shuffled;
 use super::files::{PIECE, open_file};
-use super::{Buf, Case, Clock, Found, Metric, SyscallsArgs, reap_all, ring};
+use super::{Buf, Case, Clock, Found, Metric, SyscallsArgs, reap_all, ring, sys};
 
 /// Words of the table.
 const WORDS: usize = 1 << 15;
@@ -85,13 +85,9 @@ struct Calls {
 impl Calls {
     fn make(&mut self, case: Case, file: &std::fs::File) -> anyhow::Result<()> {
         match case {
-            Case::UserNull => drop(black_box(rustix::process::getppid())),
-            Case::UserWrite => {
-                rustix::io::pwrite(file.as_fd(), &self.buffers[0], 0)?;
-            }
-            Case::UserRead => {
-                rustix::io::pread(file.as_fd(), &mut self.buffers[0][..], 0)?;
-            }
+            Case::UserNull => sys::nothing(),
+            Case::UserWrite => drop(sys::write(file, &self.buffers[0])?),
+            Case::UserRead => drop(sys::read(file, &mut self.buffers[0])?),
             _ => {}
         }
         Ok(())
