@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use flexsc_ring::{AnyRing, Call, Engine, Options, PostError, Reason, Ring, RingError};
 
 use crate::on_every_engine;
-use crate::support::{Buf, on};
+use crate::support::{Buf, errno, on, resident_kib};
 
 #[test]
 fn a_full_ring_gives_the_call_back() {
@@ -192,4 +192,17 @@ fn a_call_that_waited_for_a_page_is_not_slept_over() {
         assert_eq!(bench.next().user, 64);
         assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     });
+}
+
+on_every_engine! {
+    fn a_number_far_beyond_any_descriptor_costs_no_memory(bench) {
+        let before = resident_kib();
+        for fd in [1 << 22, i32::MAX] {
+            for call in [Call::poll_readable(fd), Call::recv_multishot(fd), Call::recv(fd)] {
+                assert_eq!(errno(&bench.call(call)), libc::EBADF);
+                // Records up to the first number would be more; other tests run beside this one.
+                assert!(resident_kib() < before + (512 << 10));
+            }
+        }
+    }
 }

@@ -130,6 +130,37 @@ on_every_engine! {
         drop(first);
     }
 
+    fn a_connection_that_pauses_is_tried_again_by_its_time_alone(bench) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("listener");
+        let listener = UnixListener::bind(&path).expect("bound");
+        // SAFETY: no pointers.
+        unsafe { libc::listen(listener.as_raw_fd(), 0) };
+        let _first = UnixStream::connect(&path).expect("the one that fits");
+        // A socket that is connected already waits for the full listener before it is told so.
+        let (mut ours, mut theirs) = UnixStream::pair().expect("a pair");
+        ours.set_nonblocking(true).expect("set");
+        theirs.set_nonblocking(true).expect("set");
+        let mut room = vec![0; 1 << 20];
+        while ours.write(&[0; 4_096]).is_ok() {}
+        bench.post(Call::send(ours.as_raw_fd(), vec![0; 9], 0..9), 1);
+        bench.post(Call::connect(ours.as_raw_fd(), Address::Unix(path)), 2);
+        bench.turn(Duration::ZERO);
+        for _ in 0..40 {
+            // It becomes writable while the connection pauses.
+            while theirs.read(&mut room).is_ok() {}
+            bench.pause(Duration::from_micros(700));
+            while ours.write(&[0; 4_096]).is_ok() {}
+            bench.turn(Duration::ZERO);
+        }
+        drop(listener.accept().expect("one"));
+        moved(bench.next_of(1));
+        assert_eq!(errno(&bench.next_of(2)), libc::EISCONN);
+        // No time is left over that would make a call of its own.
+        bench.pause(Duration::from_millis(100));
+        assert_eq!((bench.done.len(), bench.ring.in_flight()), (0, 0));
+    }
+
     fn an_abstract_name_is_found(bench) {
         use std::os::linux::net::SocketAddrExt;
         let name = format!("flexsc-ring-{}-{:?}", std::process::id(), bench.ring.engine());

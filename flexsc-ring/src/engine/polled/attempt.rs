@@ -83,6 +83,8 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             }
             if let Some(until) = slot.op().pause() {
                 slot.stage.set(Stage::Parked);
+                // Its time alone ends a pause: two ways to be tried again would be two calls of one slot.
+                self.unlink(index);
                 return self.timers.add(until, index);
             }
             return self.park(index);
@@ -99,7 +101,8 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     /// A multishot call has a result and goes on.
     fn one_of_many(&mut self, index: u32, ret: i64, received: Option<RecvBuf>) {
         let slot = self.slots.at(index);
-        let user = slot.user.get();
+        let (user, ticket) = (slot.user.get(), self.slots.ticket(index));
+        let mut made = None;
         let (result, drained) = match slot.op() {
             Op::Recv { fd, .. } => {
                 let (_, room) = slot.range();
@@ -107,12 +110,18 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
                 (Value::Received(received.unwrap_or_default()), drained)
             }
             _ => {
-                let fd = sys::adopt(ret);
-                self.forget(ret as i32);
-                (Value::Accepted(fd), false)
+                made = Some(ret as i32);
+                (Value::Accepted(sys::adopt(ret)), false)
             }
         };
         self.done.push(Completion { user, result: Ok(result), more: true });
+        if let Some(fd) = made {
+            self.forget(fd);
+            // A listener that was closed meanwhile may have had that number: its call has ended.
+            if self.slots.find(ticket).is_none() {
+                return;
+            }
+        }
         if drained {
             self.slots.at(index).stage.set(Stage::Parked);
         } else {
@@ -132,12 +141,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         if let Some(at) = slot.op().timer() {
             self.timers.remove(at, index);
         }
-        if let (true, Some((fd, direction))) = (slot.linked.get(), slot.op().waits_on()) {
-            self.watch.unlink(fd, direction, index);
-            if direction == Direction::Out {
-                self.next_writer(fd);
-            }
-        }
+        self.unlink(index);
         let result = self.slots.end(index, |op, buf| settle(op, buf, ret, received));
         if let Some(fd) = made_fd(&result) {
             self.forget(fd);
@@ -150,6 +154,17 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         }
         self.stats.ended(ret);
         self.done.push(Completion { user, result, more: false });
+    }
+
+    /// Takes a call off its descriptor's list, if it is on one.
+    fn unlink(&mut self, index: u32) {
+        let slot = self.slots.at(index);
+        if let (true, Some((fd, direction))) = (slot.linked.replace(false), slot.op().waits_on()) {
+            self.watch.unlink(fd, direction, index);
+            if direction == Direction::Out {
+                self.next_writer(fd);
+            }
+        }
     }
 
     /// The writer that waited behind one that has ended may find room.

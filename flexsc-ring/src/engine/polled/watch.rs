@@ -92,9 +92,14 @@ impl Watch {
         direction: Direction,
         orphans: &mut Vec<u32>,
     ) -> io::Result<()> {
-        let (Some(_), at) = (self.make_record(fd), fd as usize) else {
-            return Err(io::Error::from_raw_os_error(libc::EBADF));
-        };
+        let bad = || io::Error::from_raw_os_error(libc::EBADF);
+        let at = usize::try_from(fd).map_err(|_| bad())?;
+        if at >= self.records.len() {
+            // Only what is a descriptor may have records made up to its number.
+            let mask = Self::bits(direction) | ALWAYS;
+            sys::epoll_ctl(&self.epoll, libc::EPOLL_CTL_ADD, fd, mask, at as u64)?;
+        }
+        self.make_record(fd).ok_or_else(bad)?;
         let record = &mut self.records[at];
         let known = record.mask != 0;
         let wanted = record.mask | Self::bits(direction) | ALWAYS;
