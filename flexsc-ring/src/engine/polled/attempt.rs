@@ -83,7 +83,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             }
             if let Some(until) = slot.op().pause() {
                 slot.stage.set(Stage::Parked);
-                // Its time alone ends a pause: two ways to be tried again would be two calls of one slot.
+                // Only its time ends a pause: an edge beside it would start the call twice.
                 self.unlink(index);
                 return self.timers.add(until, index);
             }
