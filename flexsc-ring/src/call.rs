@@ -218,7 +218,7 @@ pub enum Call<B> {
     EpollWait {
         /// An epoll descriptor.
         epoll: RawFd,
-        /// Events to take at most, up to 4096.
+        /// Events to take at most, 1 to 4096; `EINVAL` else.
         most: usize,
     },
     /// Changes what an epoll watches.
@@ -475,8 +475,8 @@ impl<B> Call<B> {
         Call::OpenAt2 { dir, path, flags: libc::O_RDONLY as u64, mode: 0, resolve: 0 }
     }
 
-    /// Opens a file for reading, refused by the kernel unless it lies beneath `dir`; a FIFO found
-    /// there does not block the opening.
+    /// Opens a file for reading, refused by the kernel (`EXDEV`) unless it lies beneath `dir`, as no
+    /// absolute path does; a FIFO found there does not block the opening.
     pub fn open_beneath(dir: RawFd, path: CString) -> Self {
         let flags = (libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY) as u64;
         let resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
@@ -508,13 +508,15 @@ impl<B> Call<B> {
         Call::Poll { fd, interest: Interest { readable: false, writable: true } }
     }
 
-    /// Sends `len` bytes of the file `input` from `offset` on.
+    /// Sends up to `len` bytes of the file `input` from `offset` on; [`Value::Sent`](crate::Value::Sent)
+    /// says how many, and zero at the file's end.
     pub fn sendfile(out: RawFd, input: RawFd, offset: u64, len: usize) -> Self {
         Call::Sendfile { out, input, offset, len }
     }
 
     /// Any system call. `number` is the architecture's call number. Its result is
-    /// [`Value::Raw`](crate::Value::Raw), or an error made of its `errno`.
+    /// [`Value::Raw`](crate::Value::Raw), or an error made of its `errno`. On `Direct` it is made in
+    /// `submit`, which returns when it has, however long it blocks.
     ///
     /// # Safety
     ///

@@ -14,7 +14,8 @@ use crate::result::{Cancelled, Completion, PostError, Ticket};
 /// [`AnyRing`](crate::AnyRing) for one of them chosen at run time.
 pub trait Ring<B> {
     /// Posts a call. It is made, at the latest, in the next [`wait`](Ring::wait); `user` comes back
-    /// in its completions.
+    /// in its completions. [`Direct`](crate::Direct) makes it here if it need not wait for a descriptor
+    /// or a time, and so blocks here with what blocks.
     ///
     /// # Errors
     ///
