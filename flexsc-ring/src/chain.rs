@@ -128,7 +128,10 @@ pub enum ChainFault {
     #[error("no call of the chain before this one has read what could be sent; read first")]
     NothingRead,
     /// [`OPENED`], or a call that refers to another one of its chain, in a call that is posted alone.
-    #[error("this has a meaning in a chain only; wrap it in Call::chain, or name what is meant")]
+    #[error(
+        "OPENED, close_opened and send_read refer to a chain; put the call into a Call::chain, or \
+         give it a descriptor"
+    )]
     Outside,
 }
 

@@ -192,9 +192,11 @@ pub enum Cancelled {
 /// A call that could not be posted. The call is given back.
 #[derive(thiserror::Error)]
 pub enum PostError<B> {
-    /// As many calls are in flight as the ring may hold.
+    /// With this call more would be in flight than the ring may hold, which is the number here. A
+    /// chain of more calls than that never fits.
     #[error(
-        "{} calls in flight, no more fit; reap completions, or raise Options::in_flight", .1
+        "the ring holds {} calls, and no more fit (a chain counts as its calls); reap completions, \
+         or raise Options::in_flight", .1
     )]
     Full(Call<B>, usize),
     /// `start..end` is not a range of the buffer, or of the mapping.
