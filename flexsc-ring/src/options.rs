@@ -70,8 +70,8 @@ pub enum Placement {
     /// wait by trap itself, or posts them (§6.1, [`Specializer`](crate::Specializer));
     /// [`Stats::made_here`](crate::Stats::made_here) and
     /// [`Stats::posted_elsewhere`](crate::Stats::posted_elsewhere) count what became of them. Reads of
-    /// files are such calls as far as the file is in memory. Calls that may wait are always posted. For `Engine::Threads`; on `Engine::Uring` the threads get the
-    /// calls without an opcode in any case.
+    /// files are such calls as far as the file is in memory. Calls that may wait are always posted. For
+    /// `Engine::Threads`; on `Engine::Uring` the threads get the calls without an opcode in any case.
     Measured,
 }
 
@@ -84,8 +84,11 @@ impl Placement {
         }
         let names: Vec<_> = sys::allowed_cpus().iter().map(usize::to_string).collect();
         let bounds = format!("one or more of the processors {}", names.join(", "));
-        let value = refused.unwrap_or_default() as u64;
-        Err(RingError::Option { option: "placement", value, bounds: bounds.into() })
+        let (option, value) = match refused {
+            Some(cpu) => ("placement", cpu as u64),
+            None => ("placement (count of processors)", 0),
+        };
+        Err(RingError::Option { option, value, bounds: bounds.into() })
     }
 }
 
@@ -97,8 +100,8 @@ pub struct Options {
     /// Entries of io_uring's submission queue; rounded up to a power of two. Its completion queue
     /// has four times as many. Posting more between two waits costs an extra system call.
     pub entries: u32,
-    /// Calls that may be in flight at once; beyond that `submit` says `Full`. Each costs about
-    /// 200 bytes and the size of a buffer handle, from the first time it is used.
+    /// Calls that may be in flight at once; beyond that `submit` says `Full`. A chain counts as its
+    /// calls. Each costs about 200 bytes and the size of a buffer handle, from the first time it is used.
     pub in_flight: usize,
     /// Buffers of the receive pool, at most 32 768.
     pub pool_buffers: u16,
@@ -117,7 +120,7 @@ pub struct Options {
     pub spin_us: u32,
     /// A syscall thread beyond the first ends after it has slept for so long.
     pub idle: Duration,
-    /// Where syscall threads run.
+    /// Where syscall threads run. What has no effect on an engine is noted in its [`Report`].
     pub placement: Placement,
     /// How long the poller of `Sqpoll` looks for work before it sleeps, 1 ms to 1 h, rounded up to
     /// milliseconds. A post that finds it asleep costs the next `wait` a system call.
@@ -155,6 +158,24 @@ impl Options {
         Options { engine, ..Options::default() }
     }
 
+    /// What was asked for that has no effect on `engine`, a line each.
+    pub(crate) fn unheeded(&self, engine: Engine) -> Vec<String> {
+        let why_not_placed = match (engine, &self.placement) {
+            (_, Placement::Anywhere) | (Engine::Threads, _) => None,
+            (Engine::Direct, _) => Some("has no syscall threads"),
+            (_, Placement::Measured) => Some("has the kernel make the calls"),
+            _ => None,
+        };
+        let mut notes: Vec<String> = Vec::new();
+        notes.extend(
+            why_not_placed.map(|why| format!("no effect of `placement`: `{engine}` {why}")),
+        );
+        if engine != Engine::Sqpoll && (self.sqpoll_cpu.is_some() || self.sqpoll_with.is_some()) {
+            notes.push(format!("no effect of `sqpoll_cpu` or `sqpoll_with`: `{engine}` serves"));
+        }
+        notes
+    }
+
     pub(crate) fn check(&self) -> Result<(), RingError> {
         let refuse = |option, value: usize, bounds: &'static str| {
             Err(RingError::Option { option, value: value as u64, bounds: bounds.into() })
@@ -180,7 +201,7 @@ impl Options {
         let idle = self.sqpoll_idle;
         if !(Duration::from_millis(1)..=Duration::from_secs(3_600)).contains(&idle) {
             let us = usize::try_from(idle.as_micros()).unwrap_or(usize::MAX);
-            return refuse("sqpoll_idle (us)", us, "1 ms to 1 h");
+            return refuse("sqpoll_idle (us)", us, "1000 to 3600000000, which is 1 ms to 1 h");
         }
         if let Some(cpu) = self.sqpoll_cpu.filter(|cpu| *cpu >= sys::processors()) {
             return refuse("sqpoll_cpu", cpu, "the number of a processor that is there, from 0 on");

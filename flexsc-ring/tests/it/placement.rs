@@ -86,12 +86,38 @@ fn measured_threads_leave_the_processor_to_the_poster() {
 fn processors_that_are_not_there_are_refused_by_number() {
     for cpus in [vec![], vec![9_999], vec![allowed()[0], usize::MAX]] {
         match AnyRing::<Buf>::new(&placed(Placement::Cpus(cpus.clone()), Engine::Auto)) {
-            Err(error @ RingError::Option { option: "placement", .. }) => {
+            Err(error @ RingError::Option { .. }) => {
                 let text = error.to_string();
+                let what = match cpus[..] {
+                    [] => "option placement (count of processors) is 0;".to_owned(),
+                    [.., last] => format!("option placement is {last};"),
+                };
+                assert!(text.starts_with(&what), "{text}");
                 assert!(text.contains(&format!("processors {}", allowed()[0])), "{text}");
             }
             other => panic!("{cpus:?}: {:?}", other.err()),
         }
+    }
+}
+
+#[test]
+fn a_placement_without_effect_is_noted_in_the_report() {
+    let here = Placement::Cpus(vec![allowed()[0]]);
+    let cases = [
+        (Engine::Threads, Placement::Measured, 0),
+        (Engine::Threads, here.clone(), 0),
+        (Engine::Direct, Placement::Anywhere, 0),
+        (Engine::Direct, Placement::Measured, 1),
+        (Engine::Direct, here.clone(), 1),
+        (Engine::Uring, Placement::Measured, 1),
+        (Engine::Uring, here, 0),
+    ];
+    for (engine, placement, noted) in cases {
+        on(&placed(placement.clone(), engine), |bench| {
+            let notes = &bench.ring.report().notes;
+            let of_placement = notes.iter().filter(|note| note.contains("`placement`")).count();
+            assert_eq!(of_placement, noted, "{engine} {placement:?}: {notes:?}");
+        });
     }
 }
 

@@ -91,7 +91,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             skips: 0,
             waker,
             stats: Stats::default(),
-            report: Report { asked: options.engine, engine, notes: Vec::new() },
+            report: Report { asked: options.engine, engine, notes: options.unheeded(engine) },
             _not_send: PhantomData,
         })
     }

@@ -119,6 +119,7 @@ impl<B: Buffer> Uring<B> {
         let _ = ring.submitter().register_iowq_max_workers(&mut [8, 16]);
         let gate = Gate::new(&ring, polled, &mut notes)?;
         let engine = if polled { Engine::Sqpoll } else { Engine::Uring };
+        notes.extend(options.unheeded(engine));
         let mut this = Uring {
             ring,
             gate,
