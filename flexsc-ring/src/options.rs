@@ -115,8 +115,9 @@ pub struct Options {
     /// Syscall pages of 64 entries that the threads read; calls beyond wait their turn. When all
     /// entries hold calls that do not end and others wait, further pages are added, up to 512.
     pub pages: usize,
-    /// How long an idle syscall thread looks for work before it sleeps, in microseconds. On a
-    /// machine with one processor it never does.
+    /// How long an idle syscall thread looks for work before it sleeps, and the poster for a result, in
+    /// microseconds, at most 1 000 000; a `wait` may take so much longer than its time. On a machine
+    /// with one processor neither ever does.
     pub spin_us: u32,
     /// A syscall thread beyond the first ends after it has slept for so long.
     pub idle: Duration,
@@ -197,6 +198,9 @@ impl Options {
         }
         if !(1..=512).contains(&self.pages) {
             return refuse("pages", self.pages, "1 to 512");
+        }
+        if self.spin_us > 1_000_000 {
+            return refuse("spin_us", self.spin_us as usize, "0 to 1000000");
         }
         let idle = self.sqpoll_idle;
         if !(Duration::from_millis(1)..=Duration::from_secs(3_600)).contains(&idle) {

@@ -218,8 +218,9 @@ fn make(entry: &Entry, number: u16, args: &[u64; 6], bell: &Bell) -> i64 {
     }
 }
 
+/// Looks for work for a little while, or until the ring goes.
 fn look_around(shared: &Shared) -> bool {
-    watch(shared.spin, || shared.pages.any_unclaimed())
+    watch(shared.spin, || shared.pages.any_unclaimed() || shared.stop.load(Ordering::Acquire))
 }
 
 /// Looks until `seen` or until the time is over.

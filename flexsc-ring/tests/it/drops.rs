@@ -204,3 +204,17 @@ fn a_buffer_that_panics_does_not_free_the_others_under_the_kernel() {
         assert!(!in_place.load(Ordering::Relaxed));
     });
 }
+
+#[test]
+fn a_ring_does_not_wait_for_threads_that_look_for_work() {
+    let spinning = Options { spin_us: 1_000_000, ..Options::with_engine(Engine::Threads) };
+    for _ in 0..10 {
+        let ring = AnyRing::<Vec<u8>>::new(&spinning).expect("threads");
+        std::thread::sleep(Duration::from_millis(5));
+        let start = Instant::now();
+        drop(ring);
+        assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+    }
+    let refused = AnyRing::<Vec<u8>>::new(&Options { spin_us: 1_000_001, ..spinning });
+    assert!(matches!(refused, Err(RingError::Option { option: "spin_us", .. })));
+}
