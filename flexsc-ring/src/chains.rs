@@ -1,5 +1,6 @@
 //! Chains under way: which of their calls is next, with which descriptor, and what came of them.
 
+use std::ops::Range;
 use std::os::fd::{OwnedFd, RawFd};
 
 use crate::call::Call;
@@ -8,6 +9,7 @@ use crate::lent::Lent;
 use crate::op::{CANCELED, failure, made_fd, take_fd};
 use crate::result::{Completion, Failure, Value};
 use crate::slots::NONE;
+use crate::trap::Step;
 
 /// Tickets of chains have this bit in their lower half; no slot has such an index.
 const TICKET: u32 = 1 << 31;
@@ -28,6 +30,9 @@ pub(crate) enum Next<B> {
     Over(Completion<B>),
 }
 
+/// The source of a call that has its descriptors.
+const KNOWN: u8 = u8::MAX;
+
 /// One chain under way.
 struct Record<B> {
     generation: u32,
@@ -37,8 +42,17 @@ struct Record<B> {
     calls: Vec<Call<B>>,
     /// Calls that were given out, or not made.
     step: usize,
-    /// Those of them that are running, a bit each.
+    /// Calls that have begun; those behind, up to `step`, are held in their slots.
+    begun: usize,
+    /// Calls that are running, a bit each.
     running: u16,
+    /// For each call given out, that whose descriptor it still has to be told, or [`KNOWN`].
+    sources: [u8; MOST],
+    /// The slot in whose name the calls from `first` to `step` run as a program, or [`NONE`], and
+    /// the program. A syscall thread uses the steps while there is a head.
+    head: u32,
+    first: usize,
+    program: Vec<Step>,
     /// One has failed, or the chain was cancelled: only closes are left to do.
     stopped: bool,
     cancelled: bool,
@@ -75,7 +89,12 @@ impl<B> Record<B> {
             user: 0,
             calls: Vec::new(),
             step: 0,
+            begun: 0,
             running: 0,
+            sources: [KNOWN; MOST],
+            head: NONE,
+            first: 0,
+            program: Vec::new(),
             stopped: false,
             cancelled: false,
             results: Vec::new(),
@@ -109,11 +128,25 @@ impl<B> Record<B> {
         take_fd(self.results.get_mut(usize::from(step))?)
     }
 
+    /// Its descriptor may come yet.
+    fn is_awaited(&self, opener: u8) -> bool {
+        let at = usize::from(opener);
+        self.running >> at & 1 != 0 || (self.begun..self.step).contains(&at)
+    }
+
     /// Puts the descriptor into the next call. False: it is not to be made, and has its result.
     #[inline]
     fn prepare(&mut self) -> bool {
+        self.sources[self.step] = KNOWN;
+        let top = self.depth.checked_sub(1).map(|top| self.open[top]);
+        let awaited = top.filter(|opener| self.is_awaited(*opener));
         let call = &mut self.calls[self.step];
         if let Call::CloseOpened = call {
+            if let Some(opener) = awaited {
+                self.depth -= 1;
+                self.sources[self.step] = opener;
+                return true;
+            }
             let Some(fd) = self.take_opened() else {
                 self.results[self.step] = Err(failure(CANCELED, Lent::Nothing));
                 return false;
@@ -124,9 +157,11 @@ impl<B> Record<B> {
         if self.depth > 0 {
             let opener = usize::from(self.open[self.depth - 1]);
             let known = made_fd(&self.results[opener]).unwrap_or(OPENED);
+            let source = &mut self.sources[self.step];
             call.each_fd(|fd| {
                 if *fd == OPENED {
                     *fd = known;
+                    *source = awaited.unwrap_or(KNOWN);
                 }
             });
         }
@@ -159,6 +194,7 @@ impl<B> Record<B> {
         let made = self.prepare();
         self.running |= u16::from(made) << self.step;
         self.step += 1;
+        self.begun = self.step;
         made
     }
 }
@@ -193,7 +229,7 @@ impl<B> Chains<B> {
         record.results.resize_with(chain.len(), || Ok(Value::Done));
         record.calls = chain.calls;
         (record.live, record.user) = (true, user);
-        (record.step, record.running, record.depth) = (0, 0, 0);
+        (record.step, record.begun, record.running, record.depth) = (0, 0, 0, 0);
         record.read = (0, 0);
         (record.stopped, record.cancelled) = (false, false);
         index
@@ -269,6 +305,7 @@ impl<B> Chains<B> {
         }
         record.running |= 0b111 << first;
         record.step += 3;
+        record.begun = record.step;
         self.running += 3;
         first
     }
@@ -297,17 +334,125 @@ impl<B> Chains<B> {
         record.running == 0
     }
 
-    /// Makes no further call of a chain, but closes. Gives the slots of those that are running,
-    /// then [`NONE`]; all `NONE` if this was asked for already.
+    /// Makes no further call of a chain, but closes. Gives the slots of those that are running, or
+    /// that of the program that is, then [`NONE`]; all `NONE` if this was asked for already.
     pub(crate) fn stop(&mut self, index: u32) -> [u32; MOST_AT_ONCE] {
         let record = &mut self.records[index as usize];
         let mut found = [NONE; MOST_AT_ONCE];
         record.stopped = true;
-        if !std::mem::replace(&mut record.cancelled, true) {
+        let before = std::mem::replace(&mut record.cancelled, true);
+        if !before && record.head != NONE {
+            found[0] = record.head;
+        } else if !before {
             let running = (0..MOST).filter(|step| record.running >> step & 1 != 0);
             found.iter_mut().zip(running).for_each(|(at, step)| *at = record.slots[step]);
         }
         found
+    }
+
+    /// One has failed, or the chain was cancelled.
+    pub(crate) fn is_stopped(&self, index: u32) -> bool {
+        self.records[index as usize].stopped
+    }
+
+    /// It was cancelled.
+    pub(crate) fn is_cancelled(&self, index: u32) -> bool {
+        self.records[index as usize].cancelled
+    }
+
+    /// Calls of it are running.
+    pub(crate) fn is_running(&self, index: u32) -> bool {
+        self.records[index as usize].running != 0
+    }
+
+    /// The calls that are in slots and have not begun.
+    pub(crate) fn held(&self, index: u32) -> Range<usize> {
+        let record = &self.records[index as usize];
+        record.begun..record.step
+    }
+
+    /// The calls from `from` on have not begun, though they were given out.
+    pub(crate) fn hold(&mut self, index: u32, from: usize) {
+        let record = &mut self.records[index as usize];
+        (from..record.step).for_each(|step| record.running &= !(1 << step));
+        record.begun = from;
+    }
+
+    /// The first call that is held begins.
+    pub(crate) fn resume(&mut self, index: u32) {
+        let record = &mut self.records[index as usize];
+        record.running |= 1 << record.begun;
+        record.begun += 1;
+    }
+
+    /// The slot of a call that was given out and has not ended.
+    pub(crate) fn slot(&self, index: u32, step: usize) -> u32 {
+        self.records[index as usize].slots[step]
+    }
+
+    /// The call whose descriptor this one still has to be told.
+    pub(crate) fn source(&self, index: u32, step: usize) -> Option<usize> {
+        let source = self.records[index as usize].sources[step];
+        (source != KNOWN).then_some(source.into())
+    }
+
+    /// The descriptor that a call has to be told, if it is there by now: it is told.
+    pub(crate) fn tell(&mut self, index: u32, step: usize) -> Option<RawFd> {
+        let opener = self.source(index, step)?;
+        let record = &mut self.records[index as usize];
+        let fd = made_fd(&record.results[opener])?;
+        record.sources[step] = KNOWN;
+        Some(fd)
+    }
+
+    /// As `tell`, for a close: the descriptor is its own from now on.
+    pub(crate) fn tell_close(&mut self, index: u32, step: usize) -> Option<OwnedFd> {
+        let opener = self.source(index, step)?;
+        let record = &mut self.records[index as usize];
+        let fd = take_fd(&mut record.results[opener])?;
+        record.sources[step] = KNOWN;
+        Some(fd)
+    }
+
+    /// The calls from `first` on, all of which were given out, run as one, in the name of the slot of
+    /// the first. Gives where the steps are, which stay there until `program_ended`.
+    pub(crate) fn run(&mut self, index: u32, first: usize, steps: Vec<Step>) -> (*mut Step, usize) {
+        let record = &mut self.records[index as usize];
+        record.head = record.slots[first];
+        record.first = first;
+        record.program = steps;
+        (record.program.as_mut_ptr(), record.program.len())
+    }
+
+    /// A slot is that in whose name a program runs.
+    #[inline]
+    pub(crate) fn is_head(&self, index: u32, slot: u32) -> bool {
+        index != NONE && self.records[index as usize].head == slot
+    }
+
+    /// The program has ended, or never began: its first call, and its steps.
+    pub(crate) fn program_ended(&mut self, index: u32) -> (usize, Vec<Step>) {
+        let record = &mut self.records[index as usize];
+        record.head = NONE;
+        (record.first, std::mem::take(&mut record.program))
+    }
+
+    /// Room for the steps of a program.
+    pub(crate) fn room(&mut self, index: u32) -> Vec<Step> {
+        std::mem::take(&mut self.records[index as usize].program)
+    }
+
+    /// Keeps the room for the next program.
+    pub(crate) fn keep(&mut self, index: u32, mut steps: Vec<Step>) {
+        steps.clear();
+        self.records[index as usize].program = steps;
+    }
+
+    /// Gives up the memory of programs for ever that somebody may still run.
+    pub(crate) fn leak(&mut self) {
+        for record in self.records.iter_mut().filter(|record| record.head != NONE) {
+            std::mem::forget(std::mem::take(&mut record.program));
+        }
     }
 
     fn over(&mut self, index: u32) -> Completion<B> {

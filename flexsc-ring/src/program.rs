@@ -1,50 +1,54 @@
 //! Several calls as one, each of which may use the descriptor that one before it has made: the looped
 //! multi-call of §8.3.
 
+use crate::op::CANCELED;
 use crate::trap::Step;
 
-/// What a step says that names a descriptor before any was opened.
+/// What a step says whose `feed` is no step before it that makes a descriptor.
 const NO_DESCRIPTOR: i64 = -(libc::EBADF as i64);
-/// What a step says whose `feed` is no argument.
-const NO_ARGUMENT: i64 = -(libc::EINVAL as i64);
 
 /// Makes the calls in order by `call`, and stops behind the first that fails. How many were made; the
 /// results of these are filled in, that of the failed one included.
 pub(crate) fn run(steps: &mut [Step], mut call: impl FnMut(u16, &[u64; 6]) -> i64) -> i64 {
-    let mut opened = None;
-    let mut made = 0;
-    for step in steps {
-        made += 1;
-        step.ret = match feed(step, opened) {
-            Ok(()) => call(step.trap.number, &step.trap.args),
-            Err(ret) => ret,
+    for at in 0..steps.len() {
+        let (before, rest) = steps.split_at_mut(at);
+        let step = &mut rest[0];
+        step.ret = match feed(step, before) {
+            true => call(step.trap.number, &step.trap.args),
+            false => NO_DESCRIPTOR,
         };
         if step.ret < 0 {
-            break;
-        }
-        if step.trap.makes_fd {
-            opened = Some(step.ret);
+            return at as i64 + 1;
         }
     }
-    made
+    steps.len() as i64
 }
 
-fn feed(step: &mut Step, opened: Option<i64>) -> Result<(), i64> {
-    let Some(at) = step.feed else { return Ok(()) };
-    let argument = step.trap.args.get_mut(usize::from(at)).ok_or(NO_ARGUMENT)?;
-    *argument = opened.ok_or(NO_DESCRIPTOR)? as u64;
-    Ok(())
+fn feed(step: &mut Step, before: &[Step]) -> bool {
+    let Some(from) = step.feed else { return true };
+    let opener = before.get(usize::from(from)).filter(|opener| opener.trap.makes_fd);
+    opener.inspect(|opener| step.trap.args[0] = opener.ret as u64).is_some()
 }
 
-/// The descriptors that the first `made` steps have opened and not closed themselves: nobody's, if
-/// nobody takes the program's result.
+/// How many of the first `made` steps were really made: a close that was cancelled was not, while of
+/// another call nobody knows how far it came.
+pub(crate) fn really_made(steps: &[Step], made: usize) -> usize {
+    let last = made.checked_sub(1).and_then(|last| steps.get(last));
+    made - usize::from(last.is_some_and(|step| step.closes() && step.ret == CANCELED))
+}
+
+/// The descriptors that the first `made` steps have opened, and those that the others were to close,
+/// without what was closed: nobody's, if nobody takes the program's result.
 pub(crate) fn left_open(steps: &[Step], made: i64) -> Vec<i64> {
+    let made = really_made(steps, usize::try_from(made).unwrap_or(0));
     let mut open = Vec::new();
-    for step in steps.iter().take(made as usize).filter(|step| step.ret >= 0) {
-        if step.trap.makes_fd {
+    for (at, step) in steps.iter().enumerate() {
+        if at < made && step.trap.makes_fd && step.ret >= 0 {
             open.push(step.ret);
-        } else if libc::c_long::from(step.trap.number) == libc::SYS_close {
+        } else if at < made && step.closes() {
             open.retain(|fd| *fd as u64 != step.trap.args[0]);
+        } else if at >= made && step.closes() && step.feed.is_none() {
+            open.push(step.trap.args[0] as i64);
         }
     }
     open
@@ -60,20 +64,21 @@ mod tests {
     }
 
     #[test]
-    fn a_step_gets_the_descriptor_that_was_opened_last() {
+    fn a_step_gets_the_descriptor_of_the_step_that_it_names() {
         let mut steps = [
             step(1, true, None),
             step(2, false, Some(0)),
             step(3, true, None),
-            step(4, false, Some(4)),
+            step(4, false, Some(2)),
+            step(5, false, Some(0)),
         ];
         let mut seen = Vec::new();
         let made = run(&mut steps, |number, args| {
-            seen.push((number, args[0], args[4]));
+            seen.push((number, args[0]));
             i64::from(number) * 10
         });
-        assert_eq!((made, seen), (4, vec![(1, 0, 0), (2, 10, 0), (3, 0, 0), (4, 0, 30)]));
-        assert_eq!(steps.map(|step| step.ret), [10, 20, 30, 40]);
+        assert_eq!((made, seen), (5, vec![(1, 0), (2, 10), (3, 0), (4, 30), (5, 10)]));
+        assert_eq!(steps.map(|step| step.ret), [10, 20, 30, 40, 50]);
     }
 
     #[test]
@@ -98,10 +103,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_fed_is_not_made() {
-        for (feed, errno) in [(0, libc::EBADF), (5, libc::EBADF), (6, libc::EINVAL)] {
-            let mut steps = [step(1, false, Some(feed))];
-            assert_eq!(run(&mut steps, |_, _| panic!("not made")), 1);
-            assert_eq!(steps[0].ret, -i64::from(errno));
+        for feed in [0, 1, 2, 200] {
+            let mut steps = [step(1, false, None), step(1, false, Some(feed))];
+            let mut calls = 0;
+            let count = |_, _: &[u64; 6]| {
+                calls += 1;
+                0
+            };
+            assert_eq!((run(&mut steps, count), calls), (2, 1));
+            assert_eq!(steps[1].ret, -i64::from(libc::EBADF));
         }
     }
 
@@ -113,12 +123,18 @@ mod tests {
             step(close, false, Some(0)),
             step(12, true, None),
             step(13, true, None),
-            step(close, false, Some(0)),
+            step(close, false, Some(3)),
+            step(close, false, None),
         ];
+        steps[5].trap.args[0] = 14;
         let made = run(&mut steps, |number, _| if number == close { 0 } else { number.into() });
         assert_eq!(left_open(&steps, made), [12]);
-        assert_eq!(left_open(&steps, 4), [12, 13]);
-        assert_eq!(left_open(&steps, 1), [11]);
-        assert!(left_open(&steps, 0).is_empty());
+        assert_eq!(left_open(&steps, 5), [12, 14]);
+        assert_eq!(left_open(&steps, 4), [12, 13, 14]);
+        assert_eq!(left_open(&steps, 1), [11, 14]);
+        assert_eq!(left_open(&steps, 0), [14]);
+        assert_eq!(left_open(&steps, CANCELED), [14]);
+        steps[4].ret = CANCELED;
+        assert_eq!(left_open(&steps, 5), [12, 13, 14], "a close that was cancelled");
     }
 }

@@ -26,10 +26,17 @@ pub(crate) struct Trap {
 pub(crate) struct Step {
     /// The call; what `feed` names is filled in.
     pub(crate) trap: Trap,
-    /// Which argument takes the descriptor that the program has opened last.
+    /// The step before this one that makes the descriptor which is the first argument.
     pub(crate) feed: Option<u8>,
     /// The call's result, a negated `errno` if it failed. As it was, if it was not reached.
     pub(crate) ret: i64,
+}
+
+impl Step {
+    /// The call closes a descriptor.
+    pub(crate) fn closes(&self) -> bool {
+        libc::c_long::from(self.trap.number) == libc::SYS_close
+    }
 }
 
 impl Trap {
@@ -49,7 +56,6 @@ impl Trap {
 
     /// The `len` steps at `steps` as one call. They belong to the thread that runs it until it has
     /// ended: nobody else reads or writes them, and they stay where they are.
-    #[cfg_attr(not(test), expect(dead_code, reason = "programs are made by chains"))]
     pub(crate) fn program(steps: *mut Step, len: usize) -> Trap {
         let at = steps.expose_provenance() as u64;
         Trap {

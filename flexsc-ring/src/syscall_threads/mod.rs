@@ -336,6 +336,12 @@ impl SyscallThreads {
         }
     }
 
+    /// Entries whose calls have ended and were taken, or were stopped before they began.
+    #[cfg(test)]
+    pub(crate) fn entries_ended(&self) -> u64 {
+        self.collected
+    }
+
     /// Ends the threads. Running calls are interrupted and awaited until `deadline`, then left to
     /// their threads, which close what they open. The slots whose calls were left: their memory is
     /// still in use.

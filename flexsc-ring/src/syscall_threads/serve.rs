@@ -129,7 +129,8 @@ impl Worker {
         let steps = (number == PROGRAM).then(|| steps(&args));
         let bell = self.attended.bell();
         self.made += u64::from(shared.samples.wanted);
-        let start = (self.made % SAMPLED == 1).then(Instant::now);
+        // A program is no single call.
+        let start = (self.made % SAMPLED == 1 && steps.is_none()).then(Instant::now);
         let ret = match steps {
             Some(steps) => {
                 // SAFETY: while the program runs its steps are this thread's alone.

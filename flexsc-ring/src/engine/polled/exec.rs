@@ -9,6 +9,9 @@ use crate::trap::Trap;
 
 /// Runs calls: at once, or elsewhere and later.
 pub(crate) trait Exec {
+    /// It runs programs of several calls as one.
+    const PROGRAMS: bool;
+
     /// Runs the call of a slot; `None`: its result comes by `collect`.
     fn start(&mut self, slot: u32, trap: Trap) -> Option<i64>;
 
@@ -44,6 +47,9 @@ pub(crate) trait Exec {
 pub(crate) struct Trapped;
 
 impl Exec for Trapped {
+    // By trap a step costs no more than it does alone.
+    const PROGRAMS: bool = false;
+
     #[inline]
     fn start(&mut self, _slot: u32, trap: Trap) -> Option<i64> {
         // SAFETY: made by `Op::trap` of a slot that stays as it is over the call.
@@ -52,6 +58,8 @@ impl Exec for Trapped {
 }
 
 impl Exec for SyscallThreads {
+    const PROGRAMS: bool = true;
+
     fn start(&mut self, slot: u32, trap: Trap) -> Option<i64> {
         SyscallThreads::start(self, slot, trap)
     }

@@ -3,6 +3,7 @@
 
 mod attempt;
 pub(super) mod exec;
+mod programs;
 mod watch;
 
 use std::collections::VecDeque;
@@ -144,6 +145,9 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     /// Makes the next calls of chains of which one has ended.
     fn go_on(&mut self) {
         while let Some(chain) = self.onward.pop_front() {
+            if X::PROGRAMS && self.begin_program(chain) {
+                continue;
+            }
             match self.chains.next(chain) {
                 Next::Run(place) => {
                     let call = self.chains.take(chain, place);
@@ -401,9 +405,19 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         let mut results = std::mem::take(&mut self.results);
         self.exec.collect(&mut results);
         for (index, ret) in results.drain(..) {
-            self.outcome(index, ret);
+            self.came(index, ret);
         }
         self.results = results;
+    }
+
+    /// A result has come, of a call or of a program of several.
+    #[inline]
+    fn came(&mut self, index: u32, ret: i64) {
+        let chain = self.slots.at(index).chain.get();
+        if X::PROGRAMS && self.chains.is_head(chain, index) {
+            return self.program_ended(chain, ret);
+        }
+        self.outcome(index, ret);
     }
 
     /// Lets receives go on that waited for a buffer.
@@ -434,7 +448,8 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     fn cancel_chain(&mut self, chain: u32) -> Cancelled {
         let mut met = Cancelled::Requested;
         for index in self.chains.stop(chain).into_iter().filter(|index| *index != NONE) {
-            if !matches!(self.slots.at(index).op(), Op::Close { .. }) {
+            let is_program = self.chains.is_head(chain, index);
+            if is_program || !matches!(self.slots.at(index).op(), Op::Close { .. }) {
                 met = self.cancel_at(index);
             }
         }
@@ -448,7 +463,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             return Cancelled::Stopped;
         }
         if !slot.cancelled.replace(true) && self.exec.cancel(index) == Stopping::Stopped {
-            self.outcome(index, CANCELED);
+            self.came(index, CANCELED);
             return Cancelled::Stopped;
         }
         Cancelled::Requested
@@ -475,10 +490,11 @@ pub(super) fn close<B: Buffer, X: Exec>(ring: &mut Polled<B, X>) {
     let mut results = std::mem::take(&mut ring.results);
     let left = ring.exec.close(Instant::now() + GRACE, &mut results);
     for (index, ret) in results {
-        ring.outcome(index, ret);
+        ring.came(index, ret);
     }
     if !left.is_empty() {
         ring.slots.leak();
+        ring.chains.leak();
         ring.pool.leak();
     }
 }
