@@ -342,6 +342,12 @@ impl SyscallThreads {
         self.collected
     }
 
+    /// As where no signal is free: running calls cannot be interrupted.
+    #[cfg(test)]
+    pub(crate) fn lose_signal(&mut self) {
+        self.signal = None;
+    }
+
     /// Ends the threads. Running calls are interrupted and awaited until `deadline`, then left to
     /// their threads, which close what they open. The slots whose calls were left: their memory is
     /// still in use.

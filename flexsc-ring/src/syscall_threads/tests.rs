@@ -136,8 +136,7 @@ fn an_abandoned_program_closes_what_it_opened_and_goes_no_further() {
     while !file.is_open() {
         std::thread::yield_now();
     }
-    // As where no signal is free: the read cannot be interrupted.
-    threads.signal = None;
+    threads.lose_signal();
     assert_eq!(threads.close(Instant::now(), |_, _| {}), [0]);
     assert!(file.is_open());
     writer.write_all(b"end").expect("written");

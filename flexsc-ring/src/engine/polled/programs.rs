@@ -304,4 +304,48 @@ mod tests {
         assert_eq!(run(&mut ring, calls, late), ("dmsmd".into(), 3));
         super::super::close(&mut ring);
     }
+    fn is_open(path: &std::path::Path) -> bool {
+        let fds = std::fs::read_dir("/proc/self/fd").expect("it is there").flatten();
+        fds.filter_map(|fd| std::fs::read_link(fd.path()).ok()).any(|to| to == path)
+    }
+
+    #[test]
+    fn a_program_left_to_its_thread_keeps_its_memory_and_closes_what_is_open() {
+        let file = || tempfile::NamedTempFile::new().expect("a file").into_temp_path();
+        let (opened, before, lock) = (file(), file(), file());
+        let [mine, other] = [(); 2].map(|()| std::fs::File::open(&lock).expect("opened"));
+        mine.lock().expect("free");
+        let mut ring = ring();
+        ring.exec.lose_signal();
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        // The read parks, so that the first file is open before the program that is left begins.
+        let calls = vec![
+            open(&before),
+            read(reader.as_raw_fd(), CURRENT),
+            open(&opened),
+            Call::flock(other.as_raw_fd(), crate::call::Lock::Exclusive),
+            read(OPENED, 0),
+            Call::close_opened(),
+            Call::close_opened(),
+        ];
+        ring.submit(Call::chain(calls.into_iter().collect::<Chain<_>>()), 1).expect("room");
+        let deadline = Instant::now() + SOON;
+        let mut turns = |path: &std::path::Path| {
+            while !is_open(path) {
+                assert!(Instant::now() < deadline, "it is opened");
+                ring.wait(Some(Duration::from_millis(1))).expect("waits");
+            }
+        };
+        turns(&before);
+        writer.write_all(b"go on").expect("written");
+        turns(&opened);
+        super::super::close(&mut ring);
+        drop(ring);
+        assert!(is_open(&opened) && is_open(&before));
+        mine.unlock().expect("it was ours");
+        while is_open(&opened) || is_open(&before) {
+            assert!(Instant::now() < deadline, "it is closed");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
