@@ -129,7 +129,7 @@ impl<B> Slot<B> {
 
 /// All calls in flight of one ring.
 pub(crate) struct Slots<B> {
-    chunks: Vec<Box<[Slot<B>]>>,
+    chunks: Vec<Box<[Slot<B>; CHUNK as usize]>>,
     free: u32,
     live: usize,
     limit: usize,
@@ -173,9 +173,10 @@ impl<B: Buffer> Slots<B> {
     #[inline]
     pub(crate) fn find(&self, ticket: u64) -> Option<u32> {
         let index = ticket as u32;
-        let known = index < self.span()
-            && self.at(index).generation.get() == (ticket >> 32) as u32
-            && self.at(index).stage.get() != Stage::Free;
+        let slot =
+            &self.chunks.get((index >> CHUNK_BITS) as usize)?[(index & (CHUNK - 1)) as usize];
+        let known =
+            slot.generation.get() == (ticket >> 32) as u32 && slot.stage.get() != Stage::Free;
         known.then_some(index)
     }
 
@@ -229,7 +230,11 @@ impl<B: Buffer> Slots<B> {
     #[cold]
     fn grow(&mut self) {
         let first = self.span();
-        let chunk: Box<[Slot<B>]> = (0..CHUNK).map(|_| Slot::empty()).collect();
+        // Not an array first: with large buffers that would be large for the stack.
+        let slots: Box<[Slot<B>]> = (0..CHUNK).map(|_| Slot::empty()).collect();
+        let Ok(chunk) = <Box<[Slot<B>; CHUNK as usize]>>::try_from(slots) else {
+            unreachable!("as many were made");
+        };
         for (i, slot) in chunk.iter().enumerate() {
             let next = first + i as u32 + 1;
             slot.next.set(if i as u32 + 1 == CHUNK { NONE } else { next });
