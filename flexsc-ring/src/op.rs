@@ -152,7 +152,18 @@ impl Op {
     }
 
     /// The descriptor to wait for, and which way, when the call would block.
+    #[inline]
     pub(crate) fn waits_on(&self) -> Option<(RawFd, Direction)> {
+        match self {
+            Op::Nop | Op::Open { .. } | Op::Stat { .. } | Op::Close { .. } => None,
+            Op::Timeout { .. } | Op::Work(_) | Op::Raw(_) => None,
+            Op::Read { offset, .. } if *offset != CURRENT => None,
+            _ => self.may_wait_on(),
+        }
+    }
+
+    /// As `waits_on`, of calls that are not among those that never wait.
+    fn may_wait_on(&self) -> Option<(RawFd, Direction)> {
         match *self {
             Op::Accept { listener, .. } => Some((listener, Direction::In)),
             Op::Recv { fd, .. } => Some((fd, Direction::In)),
@@ -178,7 +189,17 @@ impl Op {
 
     /// What the call's result means to the engine: some calls have words of their own for "it would
     /// wait", which is `EAGAIN` from here on.
+    #[inline]
     pub(crate) fn verdict(&self, ret: i64) -> i64 {
+        match self {
+            Op::EpollWait { .. } | Op::Connect { .. } | Op::Splice { .. } => {
+                self.verdict_in_words_of_its_own(ret)
+            }
+            _ => ret,
+        }
+    }
+
+    fn verdict_in_words_of_its_own(&self, ret: i64) -> i64 {
         let is = |errno: i32| ret == -i64::from(errno);
         match self {
             Op::EpollWait { events, .. } if ret == 0 && events.room().1 > 0 => AGAIN,
@@ -235,6 +256,7 @@ impl Op {
     }
 
     /// The sockets that must not block whoever makes the call.
+    #[inline]
     pub(crate) fn make_nonblocking(&self) {
         match *self {
             Op::Sendfile { out, .. } => sys::make_socket_nonblocking(out),

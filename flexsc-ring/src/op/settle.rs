@@ -27,21 +27,30 @@ pub(crate) fn settle<B>(
         return Err(failure(ret, buf));
     }
     let n = ret as usize;
-    Ok(match (op, buf) {
-        (Op::Accept { .. }, _) => Value::Accepted(sys::adopt(ret)),
-        (Op::Open { .. }, _) => Value::Opened(sys::adopt(ret)),
-        (Op::Recv { .. }, _) => Value::Received(received.unwrap_or_default()),
-        (Op::Stat { area, .. }, _) => Value::Stat(file_stat(area)),
-        (Op::Poll { .. }, _) => Value::Ready(readiness(ret as u32)),
-        (Op::Sendfile { .. }, _) => Value::Sent(n),
-        (Op::Raw(_), _) => Value::Raw(ret),
-        (Op::Splice { .. }, _) => Value::Sent(n),
-        (Op::EpollWait { events, .. }, _) => Value::Events(events.events(n)),
-        (Op::Work(work), _) => work.settle(ret),
-        (_, Lent::One(buf)) => Value::Moved { n, buf },
-        (_, Lent::Many(bufs)) => Value::MovedAll { n, bufs },
-        (_, Lent::Nothing) => Value::Done,
-    })
+    match buf {
+        Lent::One(buf) => Ok(Value::Moved { n, buf }),
+        Lent::Many(bufs) => Ok(Value::MovedAll { n, bufs }),
+        Lent::Nothing if matches!(op, Op::Nop | Op::Close { .. }) => Ok(Value::Done),
+        Lent::Nothing => Ok(value_of(op, ret, received)),
+    }
+}
+
+/// What a call gives that was lent no buffer.
+#[inline(never)]
+fn value_of<B>(op: &mut Op, ret: i64, received: Option<RecvBuf>) -> Value<B> {
+    let n = ret as usize;
+    match op {
+        Op::Accept { .. } => Value::Accepted(sys::adopt(ret)),
+        Op::Open { .. } => Value::Opened(sys::adopt(ret)),
+        Op::Recv { .. } => Value::Received(received.unwrap_or_default()),
+        Op::Stat { area, .. } => Value::Stat(file_stat(area)),
+        Op::Poll { .. } => Value::Ready(readiness(ret as u32)),
+        Op::Sendfile { .. } | Op::Splice { .. } => Value::Sent(n),
+        Op::Raw(_) => Value::Raw(ret),
+        Op::EpollWait { events, .. } => Value::Events(events.events(n)),
+        Op::Work(work) => work.settle(ret),
+        _ => Value::Done,
+    }
 }
 
 /// The failure that a negated `errno` stands for.
