@@ -110,6 +110,11 @@ pub enum Call<B> {
         /// Path of the file; a symlink at its end is followed.
         path: CString,
     },
+    /// Asks for an open file's size, kind and times (`statx`).
+    StatxFd {
+        /// The file.
+        fd: RawFd,
+    },
     /// Closes a descriptor. Calls still waiting on it should have been cancelled.
     Close(OwnedFd),
     /// Waits until the descriptor is ready.
@@ -490,7 +495,7 @@ impl<B> Call<B> {
 
     /// Asks about an open file.
     pub fn stat_fd(fd: RawFd) -> Self {
-        Call::Statx { dir: fd, path: CString::from(c"") }
+        Call::StatxFd { fd }
     }
 
     /// Closes a descriptor.

@@ -173,6 +173,7 @@ impl<B> Call<B> {
             | Call::WriteVectored { fd, .. }
             | Call::OpenAt2 { dir: fd, .. }
             | Call::Statx { dir: fd, .. }
+            | Call::StatxFd { fd }
             | Call::Unlink { dir: fd, .. }
             | Call::Mkdir { dir: fd, .. }
             | Call::Poll { fd, .. }
@@ -220,7 +221,7 @@ impl<B> Call<B> {
             Call::Read { .. } => "read",
             Call::Write { .. } => "write",
             Call::OpenAt2 { .. } => "openat2",
-            Call::Statx { .. } => "statx",
+            Call::Statx { .. } | Call::StatxFd { .. } => "statx",
             Call::Close(_) => "close",
             Call::Poll { .. } => "poll",
             Call::Sendfile { .. } => "sendfile",

@@ -225,7 +225,6 @@ impl<B> Chains<B> {
         self.live += 1;
         self.calls += weight(chain.len());
         let record = &mut self.records[index as usize];
-        record.results = Vec::with_capacity(chain.len());
         record.results.resize_with(chain.len(), || Ok(Value::Done));
         record.calls = chain.calls;
         (record.live, record.user) = (true, user);
@@ -328,7 +327,10 @@ impl<B> Chains<B> {
     pub(crate) fn ended(&mut self, index: u32, step: usize, outcome: Outcome<B>) -> bool {
         let record = &mut self.records[index as usize];
         record.stopped |= outcome.is_err();
-        record.results[step] = outcome;
+        let before = std::mem::replace(&mut record.results[step], outcome);
+        debug_assert!(matches!(before, Ok(Value::Done)), "a call has one result");
+        // Known to own nothing.
+        std::mem::forget(before);
         record.running &= !(1 << step);
         self.running -= 1;
         record.running == 0
@@ -457,8 +459,13 @@ impl<B> Chains<B> {
 
     fn over(&mut self, index: u32) -> Completion<B> {
         let record = &mut self.records[index as usize];
-        let results = std::mem::take(&mut record.results);
-        record.calls = Vec::new();
+        // They go where the calls were, which own nothing any more: it saves an allocation.
+        let calls = std::mem::take(&mut record.calls).into_iter();
+        let results = calls.zip(record.results.drain(..)).map(|(call, result)| {
+            std::mem::forget(call);
+            result
+        });
+        let results: Vec<_> = results.collect();
         record.live = false;
         record.generation = record.generation.wrapping_add(1);
         self.live -= 1;

@@ -4,7 +4,7 @@ mod apart;
 mod settle;
 
 use std::cell::{Cell, UnsafeCell};
-use std::ffi::CString;
+use std::ffi::{CString, c_char};
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
@@ -54,7 +54,7 @@ pub(crate) enum Op {
     Read { fd: RawFd, offset: u64, vec: UnsafeCell<libc::iovec>, plain: bool },
     Write { fd: RawFd, offset: u64, vec: UnsafeCell<libc::iovec>, plain: bool },
     Open { dir: RawFd, path: CString, how: How, moved: Cell<u8> },
-    Stat { dir: RawFd, path: CString, area: StatArea },
+    Stat { dir: RawFd, path: Option<CString>, area: StatArea },
     Close { fd: Option<OwnedFd> },
     Poll { fd: RawFd, interest: Interest },
     Sendfile { out: RawFd, input: RawFd, offset: UnsafeCell<i64>, len: usize },
@@ -350,9 +350,9 @@ impl Op {
             }
             Op::Stat { dir, path, area } => {
                 let mask = u64::from(libc::STATX_BASIC_STATS);
-                let flags = stat_flags(path) as u64;
+                let (path, flags) = stat_path(path);
                 let area = address(area.get());
-                (libc::SYS_statx, [fd_arg(*dir), address(path.as_ptr()), flags, mask, area, 0])
+                (libc::SYS_statx, [fd_arg(*dir), address(path), flags as u64, mask, area, 0])
             }
             Op::Close { fd } => {
                 let fd = fd.as_ref().map_or(-1, AsRawFd::as_raw_fd);
@@ -459,9 +459,10 @@ fn trap_of(number: i64, args: [u64; 6]) -> Trap {
     Trap { number: number as u16, makes_fd: false, makes_mapping: false, args }
 }
 
-/// The flags of a statx.
-pub(crate) fn stat_flags(path: &CString) -> i32 {
-    if path.is_empty() { libc::AT_EMPTY_PATH } else { 0 }
+/// The path of a statx, and its flags: without a path it asks about the descriptor.
+pub(crate) fn stat_path(path: &Option<CString>) -> (*const c_char, i32) {
+    let path = path.as_deref().unwrap_or(c"");
+    (path.as_ptr(), if path.is_empty() { libc::AT_EMPTY_PATH } else { 0 })
 }
 
 /// The failure of a call that was cancelled before it began.

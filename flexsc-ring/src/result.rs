@@ -35,7 +35,7 @@ pub enum Value<B> {
     },
     /// Of [`Call::OpenAt2`].
     Opened(OwnedFd),
-    /// Of [`Call::Statx`].
+    /// Of [`Call::Statx`], [`Call::StatxFd`].
     Stat(FileStat),
     /// Of [`Call::Sendfile`], [`Call::Splice`], [`Call::CopyFileRange`]: bytes sent. Of a read that a
     /// [`Call::send_read`] has taken the buffer of: bytes read.
@@ -74,7 +74,7 @@ impl<B> fmt::Debug for Value<B> {
     }
 }
 
-/// What [`Call::Statx`] found.
+/// What [`Call::Statx`] or [`Call::StatxFd`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStat {
     /// Length in bytes.

@@ -3,7 +3,7 @@
 use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 
-use super::{Ends, How, Op, Tries};
+use super::{Ends, How, Op, StatArea, Tries};
 use crate::address::{MOST_NAME, RawAddress};
 use crate::call::{Buffer, Call};
 use crate::lent::{EventArea, Lent, MOST_BUFFERS, Message, Parts as Vector};
@@ -110,9 +110,9 @@ fn without_buffer<B>(call: Call<B>) -> Op {
             return Op::Open { dir, path, how, moved: Cell::new(0) };
         }
         Call::Statx { dir, path } => {
-            let area = Box::new(UnsafeCell::new(MaybeUninit::zeroed()));
-            return Op::Stat { dir, path, area };
+            return Op::Stat { dir, path: Some(path), area: stat_area() };
         }
+        Call::StatxFd { fd } => return Op::Stat { dir: fd, path: None, area: stat_area() },
         Call::Sendfile { out, input, offset, len } => {
             let offset = UnsafeCell::new(offset.try_into().unwrap_or(i64::MAX));
             return Op::Sendfile { out, input, offset, len };
@@ -173,6 +173,10 @@ fn without_buffer<B>(call: Call<B>) -> Op {
         | Call::WriteVectored { .. } => return Op::Nop,
     };
     Op::Work(work)
+}
+
+fn stat_area() -> StatArea {
+    Box::new(UnsafeCell::new(MaybeUninit::zeroed()))
 }
 
 fn empty_vec() -> UnsafeCell<libc::iovec> {

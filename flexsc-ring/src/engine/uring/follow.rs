@@ -60,11 +60,10 @@ impl<B: Buffer> Uring<B> {
     /// offset holds its file from when the kernel sees it, and the kernel sees entries in order.
     fn step(&mut self, chain: u32, place: usize) {
         let call = self.chains.take(chain, place);
-        if let Call::Statx { dir, path } = &call
-            && path.is_empty()
+        if let Call::StatxFd { fd } = call
             && place > 0
         {
-            return self.ask(chain, place, *dir);
+            return self.ask(chain, place, fd);
         }
         let holds = match &call {
             Call::Read { offset, .. } | Call::Write { offset, .. } => *offset != CURRENT,

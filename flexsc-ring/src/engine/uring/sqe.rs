@@ -7,7 +7,7 @@ use io_uring::squeue::Entry;
 use io_uring::types::{Fd, FsyncFlags, OpenHow, epoll_event, statx};
 
 use super::setup::Opcodes;
-use crate::op::{Direction, Op, poll_events, send_flags, stat_flags};
+use crate::op::{Direction, Op, poll_events, send_flags, stat_path};
 use crate::slots::Slot;
 use crate::work::{Work, unlink_flags};
 
@@ -56,10 +56,13 @@ pub(super) fn route<B>(
             let how = std::ptr::from_ref(how).cast::<OpenHow>();
             opcode::OpenAt2::new(Fd(*dir), path.as_ptr(), how).build()
         }
-        Op::Stat { path, .. } if path.is_empty() => return Route::Trap,
         Op::Stat { dir, path, area } => {
-            opcode::Statx::new(Fd(*dir), path.as_ptr(), area.get().cast::<statx>())
-                .flags(stat_flags(path))
+            let (path, flags) = stat_path(path);
+            if flags & libc::AT_EMPTY_PATH != 0 {
+                return Route::Trap;
+            }
+            opcode::Statx::new(Fd(*dir), path, area.get().cast::<statx>())
+                .flags(flags)
                 .mask(libc::STATX_BASIC_STATS)
                 .build()
         }
