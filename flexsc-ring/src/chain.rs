@@ -67,8 +67,8 @@ impl<B> Chain<B> {
     /// [`submit`](crate::Ring::submit).
     #[must_use]
     pub fn then(mut self, call: Call<B>) -> Self {
-        if self.calls.is_empty() {
-            self.calls.reserve_exact(4);
+        if self.calls.capacity() == 0 {
+            self.calls = Vec::with_capacity(4);
         }
         self.calls.push(call);
         self
@@ -172,10 +172,12 @@ pub(crate) fn refusal<B: Buffer>(call: &mut Call<B>) -> Option<Refusal> {
 
 #[inline(never)]
 fn refusal_of_any<B: Buffer>(call: &mut Call<B>) -> Option<Refusal> {
-    if call.is_of_chains() || names_opened(call) {
-        return Some(Refusal::Chain(0, ChainFault::Outside));
-    }
-    let Call::Chain(chain) = call else { return op::fault_of(call).map(Refusal::Fault) };
+    let Call::Chain(chain) = call else {
+        if call.is_of_chains() || names_opened(call) {
+            return Some(Refusal::Chain(0, ChainFault::Outside));
+        }
+        return op::fault_of(call).map(Refusal::Fault);
+    };
     if let Some((at, fault)) = fault_of(chain) {
         return Some(Refusal::Chain(at, fault));
     }

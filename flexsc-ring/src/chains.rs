@@ -263,10 +263,12 @@ impl<B> Chains<B> {
         &record.calls[record.step..]
     }
 
-    /// None of its calls is running, and none has failed.
-    pub(crate) fn may_go(&self, index: u32) -> bool {
+    /// As `ahead`, if none of its calls is running and none has failed; else nothing.
+    #[inline]
+    pub(crate) fn may_follow(&self, index: u32) -> &[Call<B>] {
         let record = &self.records[index as usize];
-        record.running == 0 && !record.stopped
+        let free = record.running == 0 && !record.stopped;
+        record.calls.get(record.step..).filter(|_| free).unwrap_or_default()
     }
 
     /// What the chain does next.

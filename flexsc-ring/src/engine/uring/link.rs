@@ -73,7 +73,7 @@ fn is_linkable<B>(calls: &[Call<B>]) -> bool {
 impl<B: Buffer> Uring<B> {
     /// Posts the next three calls of a chain at once, if they are such as can be linked.
     pub(super) fn link(&mut self, chain: u32) -> bool {
-        if !self.chains.may_go(chain) || !is_linkable(self.chains.ahead(chain)) {
+        if !is_linkable(self.chains.may_follow(chain)) {
             return false;
         }
         let Some(number) = self.direct.free.pop() else { return false };
