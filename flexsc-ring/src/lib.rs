@@ -13,6 +13,7 @@
 //! | `timers` | which calls wait for a time? |
 //! | `slab` | which buffers of the caller's can be registered? |
 //! | `buffer`, `returns` | where do received bytes live, and how do they come home? |
+//! | `completions` | which results wait to be reaped? |
 //! | `entry`, `page`, `pages`, `idle`, `syscall_threads` | how do threads share calls with the poster? |
 //! | `specializer` | which core makes the short calls? |
 //! | `trap`, `program` | what does a thread make: one call, or several that feed each other? |
@@ -20,6 +21,7 @@
 //! | `epoch`, `waker` | how is a wait ended from elsewhere? |
 //! | `probe` | what does this kernel allow? |
 //! | `fallback` | what went another way, and how often? |
+//! | `sys`, `atomics` | the ways into the kernel, and the atomics that a model replaces |
 
 mod address;
 mod atomics;

@@ -19,7 +19,9 @@ pub trait Ring<B> {
     ///
     /// # Errors
     ///
-    /// [`PostError::Full`], [`PostError::Range`], [`PostError::Chain`]: the call is given back.
+    /// If as many calls are in flight as may be ([`PostError::Full`]), or the call is one that the kernel
+    /// could not be told of ([`Range`](PostError::Range), [`Buffers`](PostError::Buffers),
+    /// [`Address`](PostError::Address), [`Chain`](PostError::Chain)). The call is given back.
     fn submit(&mut self, call: Call<B>, user: u64) -> Result<Ticket, PostError<B>>;
 
     /// Hands every completion at hand to `sink`; the number handed out. It does not look for more in

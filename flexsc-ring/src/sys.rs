@@ -1,4 +1,4 @@
-//! The one file that enters the kernel.
+//! The ways into the kernel, but for the one that a signal can end: that is `interrupt::sys`.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -63,7 +63,7 @@ fn check(ret: libc::c_int) -> io::Result<libc::c_int> {
 
 /// Takes ownership of a descriptor that a system call has just made.
 pub(crate) fn adopt(ret: i64) -> OwnedFd {
-    // SAFETY: called only with the result of accept4 or openat2, which nobody else owns.
+    // SAFETY: called only with a descriptor that the kernel has returned, which nobody else owns.
     unsafe { OwnedFd::from_raw_fd(ret as RawFd) }
 }
 
