@@ -32,6 +32,7 @@ pub const CURRENT: u64 = u64::MAX;
 /// A descriptor given as a number must stay open until the call completes; cancel a call before
 /// its descriptor is closed. Of two sends in flight on one socket either may go first.
 #[non_exhaustive]
+#[must_use = "a call does nothing until it is posted"]
 pub enum Call<B> {
     /// Does nothing and completes.
     Nop,

@@ -50,6 +50,7 @@ pub const OPENED: RawFd = c_int::MIN;
 ///
 /// A chain counts as its calls, an empty one as one, in [`Stats`](crate::Stats) and against
 /// [`Options::in_flight`](crate::Options::in_flight).
+#[must_use = "a chain does nothing until it is posted"]
 pub struct Chain<B> {
     pub(crate) calls: Vec<Call<B>>,
 }
@@ -65,7 +66,6 @@ impl<B> Chain<B> {
 
     /// The chain with one more call at its end. What may not be in a chain is refused by
     /// [`submit`](crate::Ring::submit).
-    #[must_use]
     pub fn then(mut self, call: Call<B>) -> Self {
         if self.calls.capacity() == 0 {
             self.calls = Vec::with_capacity(4);

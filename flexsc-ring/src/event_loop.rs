@@ -342,6 +342,14 @@ impl<S, B: Buffer, R: Ring<B>> EventLoop<S, B, R> {
     }
 }
 
+impl<S, B: Buffer, R: Ring<B>> fmt::Debug for EventLoop<S, B, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("EventLoop");
+        out.field("in_flight", &self.in_flight()).field("stats", &self.stats);
+        out.finish_non_exhaustive()
+    }
+}
+
 /// A callback at work; its end, also by a panic, leaves the loop in order.
 struct Running<'a, S, B: Buffer, R: Ring<B>> {
     events: &'a mut EventLoop<S, B, R>,

@@ -11,6 +11,7 @@ use crate::sys;
 
 /// Who makes the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Engine {
     /// The first of `Uring`, `Threads`, `Direct` that this machine can do.
     Auto,
@@ -57,6 +58,7 @@ impl std::str::FromStr for Engine {
 
 /// Where syscall threads run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Placement {
     /// Where the kernel's scheduler puts them, among the processors that the poster may use.
     #[default]
@@ -70,8 +72,9 @@ pub enum Placement {
     /// wait by trap itself, or posts them (§6.1, [`Specializer`](crate::Specializer));
     /// [`Stats::made_here`](crate::Stats::made_here) and
     /// [`Stats::posted_elsewhere`](crate::Stats::posted_elsewhere) count what became of them. Reads of
-    /// files are such calls as far as the file is in memory. Calls that may wait are always posted. For
-    /// `Engine::Threads`; on `Engine::Uring` the threads get the calls without an opcode in any case.
+    /// files are such calls as far as the file is in memory. Calls that may wait are always posted.
+    /// For `Engine::Threads`; on `Engine::Uring` the threads get the calls without an opcode in any
+    /// case.
     Measured,
 }
 
@@ -276,7 +279,7 @@ pub enum RingError {
     /// An option is out of its bounds.
     #[error("option {option} is {value}; use {bounds}")]
     Option {
-        /// The field of [`Options`].
+        /// The field of [`Options`], or the number that a [`BufferSlab`](crate::BufferSlab) was asked for.
         option: &'static str,
         /// What it was.
         value: u64,
@@ -298,6 +301,7 @@ pub struct SharedPoller(pub(crate) Weak<OwnedFd>);
 
 /// Which engine serves a ring, and why not another.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// What was asked for.
     pub asked: Engine,

@@ -117,6 +117,7 @@ pub struct Completion<B> {
 }
 
 /// A call that failed.
+#[non_exhaustive]
 pub struct Failure<B> {
     /// What the kernel said; `ECANCELED` for a call that was cancelled.
     pub error: io::Error,
@@ -191,6 +192,7 @@ pub enum Cancelled {
 
 /// A call that could not be posted. The call is given back.
 #[derive(thiserror::Error)]
+#[non_exhaustive]
 pub enum PostError<B> {
     /// With this call more would be in flight than the ring may hold, which is the number here. A
     /// chain of more calls than that never fits.

@@ -1,5 +1,6 @@
 //! One of the engines, chosen at run time.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -111,6 +112,12 @@ impl<B: Buffer> AnyRing<B> {
     /// Which engine serves.
     pub fn engine(&self) -> Engine {
         self.report().engine
+    }
+}
+
+impl<B: Buffer> fmt::Debug for AnyRing<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AnyRing").field(&self.engine()).field(&self.stats()).finish()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The direct engine: every call is a trap, made by the poster. The usual event loop, and the
 //! baseline of every comparison.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -47,6 +48,12 @@ impl<B: Buffer> Direct<B> {
 
     pub(crate) fn count(&mut self, reason: Reason) {
         self.0.count(reason);
+    }
+}
+
+impl<B: Buffer> fmt::Debug for Direct<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Direct").field(&self.0.stats()).finish()
     }
 }
 

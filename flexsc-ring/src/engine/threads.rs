@@ -1,5 +1,6 @@
 //! The thread engine: syscall pages that syscall threads read (FlexSC §3).
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -46,6 +47,12 @@ impl<B: Buffer> Threads<B> {
 
     pub(crate) fn count(&mut self, reason: Reason) {
         self.0.count(reason);
+    }
+}
+
+impl<B: Buffer> fmt::Debug for Threads<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Threads").field(&self.0.stats()).finish()
     }
 }
 

@@ -348,22 +348,22 @@ on_every_engine! {
         let chain = |calls: Vec<Call<Buf>>| Call::chain(calls.into_iter().collect());
         let nops = |n: usize| (0..n).map(|_| Call::nop()).collect::<Vec<Call<Buf>>>();
         let read = || Call::read(OPENED, vec![8; 3], 0..3, 0);
-        refuse(bench, Call::close_opened(), 0, ChainFault::Outside);
+        drop(refuse(bench, Call::close_opened(), 0, ChainFault::Outside));
         let back = refuse(bench, read(), 0, ChainFault::Outside);
         assert_eq!(back.into_buf(), Some(vec![8; 3]));
         let nested = chain(vec![Call::nop(), chain(nops(1))]);
-        refuse(bench, nested, 1, ChainFault::Nested);
-        refuse(bench, chain(nops(17)), 16, ChainFault::TooLong);
-        refuse(bench, chain(vec![Call::recv_multishot(0)]), 0, ChainFault::Multishot);
+        drop(refuse(bench, nested, 1, ChainFault::Nested));
+        drop(refuse(bench, chain(nops(17)), 16, ChainFault::TooLong));
+        drop(refuse(bench, chain(vec![Call::recv_multishot(0)]), 0, ChainFault::Multishot));
         let twice = vec![
             Call::open(CWD, c"/".into()), Call::close_opened(), Call::close_opened(),
         ];
-        refuse(bench, chain(twice), 2, ChainFault::NothingOpened);
-        refuse(bench, Call::send_read(1), 0, ChainFault::Outside);
+        drop(refuse(bench, chain(twice), 2, ChainFault::NothingOpened));
+        drop(refuse(bench, Call::send_read(1), 0, ChainFault::Outside));
         let twice = vec![
             Call::read(0, vec![0], 0..1, 0), Call::send_read(1), Call::send_read(1),
         ];
-        refuse(bench, chain(twice), 2, ChainFault::NothingRead);
+        drop(refuse(bench, chain(twice), 2, ChainFault::NothingRead));
         let back = refuse(bench, chain(vec![Call::nop(), read()]), 1, ChainFault::NothingOpened);
         let Call::Chain(back) = back else { panic!("the chain") };
         assert_eq!(back.into_calls().pop().and_then(Call::into_buf), Some(vec![8; 3]));
