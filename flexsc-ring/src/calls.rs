@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fmt;
+use std::net::Shutdown;
 use std::ops::Range;
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -127,6 +128,16 @@ impl<B> Call<B> {
     /// Says how a range of a mapping will be used.
     pub fn madvise(mapping: Arc<Mapping>, range: Range<usize>, advice: Advice) -> Self {
         Call::Madvise { mapping, start: range.start, end: range.end, advice }
+    }
+
+    /// Shuts one or both directions of a connection down.
+    pub fn shutdown(fd: RawFd, how: Shutdown) -> Self {
+        Call::Shutdown { fd, how }
+    }
+
+    /// Reads raw directory entries into the whole of `buf`.
+    pub fn getdents64(fd: RawFd, buf: B) -> Self {
+        Call::Getdents64 { fd, buf }
     }
 
     /// Sets an option of a socket.

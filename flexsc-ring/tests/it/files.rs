@@ -113,7 +113,7 @@ on_every_engine! {
         let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join("only-file"), b"").expect("written");
         let fd = open(bench, path(dir.path(), ""));
-        let (n, buf) = moved(bench.call(Call::Getdents64 { fd: fd.as_raw_fd(), buf: vec![0; 4096] }));
+        let (n, buf) = moved(bench.call(Call::getdents64(fd.as_raw_fd(), vec![0; 4096])));
         assert!(buf[..n].windows(9).any(|w| w == b"only-file"));
     }
 

@@ -125,7 +125,7 @@ fn where_there_is_no_thread_at_all_a_call_is_given_back() {
     alone("growth::where_there_is_no_thread_at_all_a_call_is_given_back", || {
         on(&Options::with_engine(Engine::Uring), |bench| {
             forbid_threads();
-            let call = Call::Getdents64 { fd: 0, buf: vec![7; 3] };
+            let call = Call::getdents64(0, vec![7; 3]);
             let done = bench.call(call);
             assert_eq!(errno(&done), libc::EAGAIN);
             assert_eq!(done.result.expect_err("failed").buf, Some(vec![7; 3]));

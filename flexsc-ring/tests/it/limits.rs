@@ -176,13 +176,13 @@ fn a_call_that_waited_for_a_page_is_not_slept_over() {
         let out = std::os::fd::AsRawFd::as_raw_fd(&ours);
         let input = std::os::fd::AsRawFd::as_raw_fd(&file);
         // The thread has gone to sleep when the page fills: the first turn finds nothing done.
-        bench.call(Call::Getdents64 { fd: input, buf: vec![0; 64] });
+        bench.call(Call::getdents64(input, vec![0; 64]));
         std::thread::sleep(Duration::from_millis(20));
         // They fill the page, and give their entries up to wait for the socket.
         for user in 0..64 {
             bench.post(Call::sendfile(out, input, 0, 4096), user);
         }
-        bench.post(Call::Getdents64 { fd: input, buf: vec![0; 64] }, 64);
+        bench.post(Call::getdents64(input, vec![0; 64]), 64);
         bench.turn(Duration::ZERO);
         std::thread::sleep(Duration::from_millis(50));
         let start = Instant::now();

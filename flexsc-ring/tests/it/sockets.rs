@@ -198,7 +198,7 @@ on_every_engine! {
 
     fn a_shutdown_is_seen_by_the_peer(bench) {
         let (ours, mut theirs) = UnixStream::pair().expect("a pair");
-        let call = Call::Shutdown { fd: ours.as_raw_fd(), how: Shutdown::Write };
+        let call = Call::shutdown(ours.as_raw_fd(), Shutdown::Write);
         assert!(matches!(bench.value(call), Value::Done));
         assert_eq!(theirs.read(&mut [0; 8]).expect("the end"), 0);
     }

@@ -258,7 +258,7 @@ pub(super) const ROWS: &[Row] = &[
         let file = w.file("f", b"");
         for (fd, len) in [(dir.as_raw_fd(), 1), (file.as_raw_fd(), 99), (CLOSED, 99)] {
             let args = |at| args![fd, at, len].to_vec();
-            w.fills(len, |buf| Call::Getdents64 { fd, buf }, libc::SYS_getdents64, args);
+            w.fills(len, |buf| Call::getdents64(fd, buf), libc::SYS_getdents64, args);
         }
     }),
     ("mmap and madvise", |w| {

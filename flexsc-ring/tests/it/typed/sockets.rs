@@ -94,7 +94,7 @@ pub(super) const ROWS: &[Row] = &[
         let (a, _b) = pair();
         let file = w.file("f", b"");
         for fd in [a.as_raw_fd(), file.as_raw_fd(), CLOSED] {
-            let call = Call::Shutdown { fd, how: Shutdown::Both };
+            let call = Call::shutdown(fd, Shutdown::Both);
             w.same(call, libc::SYS_shutdown, args![fd, libc::SHUT_RDWR]);
         }
     }),
