@@ -176,6 +176,8 @@ impl Ticket {
 }
 
 /// What a cancellation met. In every case but `Unknown` the call's last completion comes, or came.
+/// Of a [`Call::Chain`] it is said of the call that was running: those before it stay as they are made,
+/// and the completion is the chain's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancelled {
     /// It was waiting: it has had no effect, and completes with `ECANCELED`.

@@ -12,17 +12,17 @@ use crate::sys;
 ///
 /// A wake that meets a ring that is awake makes its next `wait` return at once.
 #[derive(Debug, Clone)]
-pub struct Waker(Arc<Bell>);
+pub struct Waker(Arc<Shared>);
 
 #[derive(Debug)]
-struct Bell {
+struct Shared {
     epoch: Epoch,
     event: OwnedFd,
 }
 
 impl Waker {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Waker(Arc::new(Bell { epoch: Epoch::new(), event: sys::eventfd()? })))
+        Ok(Waker(Arc::new(Shared { epoch: Epoch::new(), event: sys::eventfd()? })))
     }
 
     /// Ends the current `wait`, or the next.
