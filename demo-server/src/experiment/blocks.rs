@@ -59,24 +59,50 @@ impl Windows<'_> {
         blocks: &[Comparison],
         work: impl Fn(&str, u64) -> anyhow::Result<Work>,
     ) -> anyhow::Result<Paired> {
-        let mut paired = Paired::default();
-        let mut progress = Progress::new(blocks.len());
-        let expected = (self.runner.window().mul_f64(1.0 + WARM_UP) + OVERHEAD) * 4;
-        let left = || self.runner.left().saturating_sub(self.reserved + SPARE);
-        let left_out = while_there_is_time(blocks, expected, left, |block| {
+        let label = |block: &Comparison| {
             let Comparison { of, to, x } = block;
-            progress.step(&format!("{of} and {to}, {x} {}", self.of));
-            let measured = paired.block(block, |name, x| {
-                let ns = self.runner.ns(&work(name, x)?)?;
-                anyhow::Ok(Measurement(vec![(self.metric, "ns", ns)]))
-            });
-            self.runner.forgive_if_late(report, &format!("{of} and {to}"), measured)
-        })?;
-        if left_out > 0 {
-            report.note(format!("{left_out} of {} blocks did not fit into the time", blocks.len()));
-        }
-        Ok(paired)
+            format!("{of} and {to}, {x} {}", self.of)
+        };
+        let time = Time { overhead: OVERHEAD, spare: self.reserved + SPARE };
+        measure(self.runner, report, blocks, time, label, |name, x| {
+            let ns = self.runner.ns(&work(name, x)?)?;
+            Ok(Measurement(vec![(self.metric, "ns", ns)]))
+        })
     }
+}
+
+/// What the blocks of an experiment take beside their windows.
+#[derive(Clone, Copy)]
+pub(super) struct Time {
+    /// What starting a worker adds to its window.
+    pub(super) overhead: Duration,
+    /// Left to what comes after the blocks, and to a last worker that takes longer than all before.
+    pub(super) spare: Duration,
+}
+
+/// Measures the blocks in turn, as many as there is time for, each window by `window`. `label` is what the
+/// progress says of a block.
+pub(super) fn measure(
+    runner: &Runner,
+    report: &mut Report,
+    blocks: &[Comparison],
+    time: Time,
+    label: impl Fn(&Comparison) -> String,
+    window: impl Fn(&'static str, u64) -> anyhow::Result<Measurement>,
+) -> anyhow::Result<Paired> {
+    let mut paired = Paired::default();
+    let mut progress = Progress::new(blocks.len());
+    let expected = (runner.window().mul_f64(1.0 + WARM_UP) + time.overhead) * 4;
+    let left = || runner.left().saturating_sub(time.spare);
+    let left_out = while_there_is_time(blocks, expected, left, |block| {
+        progress.step(&label(block));
+        let measured = paired.block(block, &window);
+        runner.forgive_if_late(report, &format!("{} and {}", block.of, block.to), measured)
+    })?;
+    if left_out > 0 {
+        report.note(format!("{left_out} of {} blocks did not fit into the time", blocks.len()));
+    }
+    Ok(paired)
 }
 
 /// Does one step after the other until the next would not fit into the time `left`, if it took as long as

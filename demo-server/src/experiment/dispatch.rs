@@ -29,18 +29,15 @@ use std::time::Duration;
 use anyhow::Context;
 
 use self::configs::{Config, FINDINGS, MEDIANS, is_built_in};
-use super::blocks::while_there_is_time;
+use super::blocks::{self, Time};
 use super::paired::{Comparison, Measurement, Paired};
-use super::progress::Progress;
 use super::report::{Better, Ratio, Report};
 use super::runner::{Runner, name_of};
-use super::worker::{Found, Metric, WARM_UP};
+use super::worker::{Found, Metric};
 use super::{Outcome, Setup, WITHOUT_PEERS};
 
-/// Left to the last worker, should it take longer than all before.
-const SPARE: Duration = Duration::from_secs(3);
-/// What starting a worker adds to its window, a million timers included.
-const OVERHEAD: Duration = Duration::from_millis(60);
+/// A worker's start may set a million timers.
+const TIME: Time = Time { overhead: Duration::from_millis(60), spare: Duration::from_secs(3) };
 /// Colors that are open while memory is looked at.
 const IDLE_COLORS: u64 = 1_000_000;
 
@@ -115,23 +112,11 @@ struct Windows<'a> {
 impl Windows<'_> {
     /// Measures the blocks in turn, as many as there is time for.
     fn measure(&self, report: &mut Report, blocks: &[Comparison]) -> anyhow::Result<Paired> {
-        let mut paired = Paired::default();
-        let mut progress = Progress::new(blocks.len());
-        let expected = (self.runner.window().mul_f64(1.0 + WARM_UP) + OVERHEAD) * 4;
-        let left = || self.runner.left().saturating_sub(SPARE);
-        let left_out = while_there_is_time(blocks, expected, left, |block| {
-            let Comparison { of, to, x } = block;
-            progress.step(&format!("{of} and {to}, {x}"));
-            let measured = paired.block(block, |name, x| {
-                let config = configs::config(name).context("a block of no configuration")?;
-                anyhow::Ok(measurement(&self.ask(config, x)?))
-            });
-            self.runner.forgive_if_late(report, &format!("{of} and {to}"), measured)
-        })?;
-        if left_out > 0 {
-            report.note(format!("{left_out} of {} blocks did not fit into the time", blocks.len()));
-        }
-        Ok(paired)
+        let label = |block: &Comparison| format!("{} and {}, {}", block.of, block.to, block.x);
+        blocks::measure(self.runner, report, blocks, TIME, label, |name, x| {
+            let config = configs::config(name).context("a block of no configuration")?;
+            Ok(measurement(&self.ask(config, x)?))
+        })
     }
 
     /// What one window found.

@@ -7,22 +7,18 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::blocks::while_there_is_time;
+use super::blocks::{self, Time};
 use super::counted::Counted;
 use super::harpertown::{self, Length, Which};
 use super::paired::{Comparison, Finding, Measurement, Paired};
-use super::progress::Progress;
 use super::report::{Better, Report};
 use super::runner::{Runner, name_of};
-use super::worker::WARM_UP;
 use super::worker::{StealBy as By, StealCase as Case, StealFound as Found, StealMetric as Metric};
 use super::{Outcome, Setup, WITHOUT_PEERS, scale};
 use crate::interval::Interval;
 
-/// Left to the last worker, should it take longer than all before.
-const SPARE: Duration = Duration::from_secs(2);
-/// What starting a worker adds to its window, and measuring a theft.
-const OVERHEAD: Duration = Duration::from_millis(100);
+/// A worker's start measures a theft.
+const TIME: Time = Time { overhead: Duration::from_millis(100), spare: Duration::from_secs(2) };
 /// CPUs of this machine that are used.
 const CPUS: u64 = 2;
 /// Cores of the paper's machine.
@@ -230,21 +226,10 @@ struct Windows<'a> {
 impl Windows<'_> {
     /// Measures the blocks in turn, as many as there is time for.
     fn measure(&self, report: &mut Report, blocks: &[Comparison]) -> anyhow::Result<Paired> {
-        let mut paired = Paired::default();
-        let mut progress = Progress::new(blocks.len());
-        let expected = (self.runner.window().mul_f64(1.0 + WARM_UP) + OVERHEAD) * 4;
-        let left = || self.runner.left().saturating_sub(SPARE);
-        let left_out = while_there_is_time(blocks, expected, left, |block| {
-            let Comparison { of, to, .. } = block;
-            progress.step(&format!("{of} and {to}"));
-            let measured =
-                paired.block(block, |name, _| Ok(measurement(&self.ask(self.plan.config(name)?)?)));
-            self.runner.forgive_if_late(report, &format!("{of} and {to}"), measured)
-        })?;
-        if left_out > 0 {
-            report.note(format!("{left_out} of {} blocks did not fit into the time", blocks.len()));
-        }
-        Ok(paired)
+        let label = |block: &Comparison| format!("{} and {}", block.of, block.to);
+        blocks::measure(self.runner, report, blocks, TIME, label, |name, _| {
+            Ok(measurement(&self.ask(self.plan.config(name)?)?))
+        })
     }
 
     /// What one window found.
