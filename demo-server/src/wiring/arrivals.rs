@@ -1,4 +1,4 @@
-//! New connections: what the accept's callback leaves for the worker.
+//! New connections: what do the callback of an accept and the worker tell each other?
 
 use std::os::fd::OwnedFd;
 
@@ -11,11 +11,12 @@ use crate::wiring::worker::Calls;
 /// How long accepting rests when there are no descriptors left.
 pub(super) const PAUSE: Nanos = 100_000_000;
 
-/// Connections that have come since the worker last looked.
+/// What the callback and the worker share.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
+    /// Connections that have come since the worker last looked.
     pub(super) sockets: Vec<OwnedFd>,
-    /// Accepts that failed.
+    /// Accepts that have failed since then.
     pub(super) failed: u64,
     pub(super) accepting: Accepting,
     /// The worker's time at its last turn.

@@ -217,7 +217,6 @@ impl Cx<'_, '_, '_> {
     }
 
     /// The call that opens `path`, refused by the kernel if it leads out of the root.
-    #[must_use]
     pub fn open_beneath_root(&self, path: CString) -> Call<Slot> {
         let root = match &*self.worker.shared.root {
             Root::Directory(root) => root.as_raw_fd(),
@@ -387,7 +386,7 @@ impl Cx<'_, '_, '_> {
     }
 
     fn shut_down(&mut self, connection: &mut Connection, how: Shutdown) {
-        let call = Call::Shutdown { fd: connection.fd(), how };
+        let call = Call::shutdown(connection.fd(), how);
         self.post(connection, call, Stage::Expire);
     }
 
