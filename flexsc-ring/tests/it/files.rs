@@ -34,8 +34,9 @@ on_every_engine! {
         let file = open(bench, path(dir.path(), "page"));
         let by_fd = bench.value(Call::stat_fd(file.as_raw_fd()));
         let by_path = bench.value(Call::stat(CWD, path(dir.path(), "page")));
+        let by_no_path = bench.value(Call::stat(file.as_raw_fd(), c"".into()));
         let truth = fs::metadata(dir.path().join("page")).expect("it is there");
-        for value in [by_fd, by_path] {
+        for value in [by_fd, by_path, by_no_path] {
             let Value::Stat(stat) = value else { panic!("not a stat: {value:?}") };
             assert_eq!(stat.size, 19);
             assert!(stat.is_file() && !stat.is_dir());
