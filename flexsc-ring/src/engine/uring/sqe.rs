@@ -61,10 +61,8 @@ pub(super) fn route<B>(
             if flags & libc::AT_EMPTY_PATH != 0 {
                 return Route::Trap;
             }
-            opcode::Statx::new(Fd(*dir), path, area.get().cast::<statx>())
-                .flags(flags)
-                .mask(libc::STATX_BASIC_STATS)
-                .build()
+            let stat = opcode::Statx::new(Fd(*dir), path, area.get().cast::<statx>());
+            stat.flags(flags).mask(libc::STATX_BASIC_STATS).build()
         }
         Op::Close { fd } => {
             let fd = fd.as_ref().map_or(-1, AsRawFd::as_raw_fd);
