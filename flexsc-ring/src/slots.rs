@@ -180,6 +180,12 @@ impl<B: Buffer> Slots<B> {
         known.then_some(index)
     }
 
+    /// The slot of a ticket whose call still stands there.
+    #[inline]
+    pub(crate) fn find_in(&self, ticket: u64, stage: Stage) -> Option<u32> {
+        self.find(ticket).filter(|index| self.at(*index).stage.get() == stage)
+    }
+
     /// A ticket that this table has given out at some time.
     pub(crate) fn knows(&self, ticket: u64) -> bool {
         let index = ticket as u32;

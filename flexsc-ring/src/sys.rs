@@ -62,8 +62,12 @@ fn check(ret: libc::c_int) -> io::Result<libc::c_int> {
 }
 
 /// Takes ownership of a descriptor that a system call has just made.
-pub(crate) fn adopt(ret: i64) -> OwnedFd {
-    // SAFETY: called only with a descriptor that the kernel has returned, which nobody else owns.
+///
+/// # Safety
+///
+/// `ret` is the result of such a call, and nobody has taken it before.
+pub(crate) unsafe fn adopt(ret: i64) -> OwnedFd {
+    // SAFETY: passed on to the caller.
     unsafe { OwnedFd::from_raw_fd(ret as RawFd) }
 }
 
@@ -71,7 +75,8 @@ pub(crate) fn adopt(ret: i64) -> OwnedFd {
 pub(crate) fn eventfd() -> io::Result<OwnedFd> {
     // SAFETY: no pointers.
     let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
-    Ok(adopt(i64::from(fd)))
+    // SAFETY: made in the line above.
+    Ok(unsafe { adopt(i64::from(fd)) })
 }
 
 /// Adds one to an event descriptor. It is never read: watchers are edge-triggered, and the counter
@@ -86,7 +91,8 @@ pub(crate) fn signal(event: &OwnedFd) {
 pub(crate) fn epoll_create() -> io::Result<OwnedFd> {
     // SAFETY: no pointers.
     let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-    Ok(adopt(i64::from(fd)))
+    // SAFETY: made in the line above.
+    Ok(unsafe { adopt(i64::from(fd)) })
 }
 
 /// Changes what `epoll` watches.
@@ -338,8 +344,13 @@ pub(crate) fn ready_now(from: RawFd, to: RawFd) -> (bool, bool) {
 }
 
 /// Closes a descriptor whose call nobody waits for any more.
-pub(crate) fn close_raw(fd: i64) {
-    drop(adopt(fd));
+///
+/// # Safety
+///
+/// As [`adopt`].
+pub(crate) unsafe fn close_raw(fd: i64) {
+    // SAFETY: passed on to the caller.
+    drop(unsafe { adopt(fd) });
 }
 
 /// The processors that the process's first thread may use, in order: those of the process, as threads

@@ -40,8 +40,10 @@ pub(crate) fn settle<B>(
 fn value_of<B>(op: &mut Op, ret: i64, received: Option<RecvBuf>) -> Value<B> {
     let n = ret as usize;
     match op {
-        Op::Accept { .. } => Value::Accepted(sys::adopt(ret)),
-        Op::Open { .. } => Value::Opened(sys::adopt(ret)),
+        // SAFETY: the call's result, which is settled once: its slot is free after this.
+        Op::Accept { .. } => Value::Accepted(unsafe { sys::adopt(ret) }),
+        // SAFETY: as above.
+        Op::Open { .. } => Value::Opened(unsafe { sys::adopt(ret) }),
         Op::Recv { .. } => Value::Received(received.unwrap_or_default()),
         Op::Stat { area, .. } => Value::Stat(file_stat(area)),
         Op::Poll { .. } => Value::Ready(readiness(ret as u32)),

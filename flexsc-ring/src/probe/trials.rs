@@ -107,7 +107,8 @@ fn multishot_accept() -> io::Result<()> {
         let mut client = UnixStream::connect_addr(&address)?;
         client.write_all(&[byte])?;
         let entry = good(&mut ring)?;
-        let mut accepted = UnixStream::from(sys::adopt(entry.result().into()));
+        // SAFETY: the result of an accept, which is looked at once.
+        let mut accepted = UnixStream::from(unsafe { sys::adopt(entry.result().into()) });
         accepted.set_nonblocking(true)?;
         let mut got = [0];
         accepted.read_exact(&mut got)?;

@@ -151,9 +151,13 @@ impl Worker {
             Ended::Abandoned => {
                 // SAFETY: nobody else is left who could touch the steps.
                 let steps = steps.map_or(&[][..], |steps| unsafe { &*steps });
-                program::left_open(steps, ret).into_iter().for_each(sys::close_raw);
+                for fd in program::left_open(steps, ret) {
+                    // SAFETY: opened by these steps, whose poster has gone.
+                    unsafe { sys::close_raw(fd) };
+                }
             }
-            Ended::Orphan => sys::close_raw(ret),
+            // SAFETY: this call has just made it, for a poster that has gone.
+            Ended::Orphan => unsafe { sys::close_raw(ret) },
             // SAFETY: this call has just mapped it, for a poster that has gone.
             Ended::OrphanMapping => unsafe { sys::unmap(ret as u64, args[1]) },
         }

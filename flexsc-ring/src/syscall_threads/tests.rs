@@ -107,7 +107,8 @@ fn a_failed_step_ends_a_program_and_leaves_the_descriptor_to_the_poster() {
     assert_eq!(result(&mut threads), 2);
     assert_eq!((steps[1].ret, steps[2].ret), (-i64::from(libc::EBADF), 77));
     assert!(file.is_open());
-    crate::sys::close_raw(steps[0].ret);
+    // SAFETY: opened by the program, and left to the test.
+    unsafe { crate::sys::close_raw(steps[0].ret) };
     threads.close(Instant::now() + SOON, |_, _| {});
 }
 
@@ -123,7 +124,8 @@ fn a_cancelled_program_stops_within_its_step() {
     assert_eq!(threads.cancel(0), Stopping::Coming);
     assert_eq!(result(&mut threads), 2);
     assert_eq!((steps[1].ret, steps[2].ret), (CANCELED, 77));
-    crate::sys::close_raw(steps[0].ret);
+    // SAFETY: opened by the program, and left to the test.
+    unsafe { crate::sys::close_raw(steps[0].ret) };
     threads.close(Instant::now() + SOON, |_, _| {});
 }
 

@@ -111,7 +111,8 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             }
             _ => {
                 made = Some(ret as i32);
-                (Value::Accepted(sys::adopt(ret)), false)
+                // SAFETY: the result of the accept that has just been made.
+                (Value::Accepted(unsafe { sys::adopt(ret) }), false)
             }
         };
         self.done.push(Completion { user, result: Ok(result), more: true });

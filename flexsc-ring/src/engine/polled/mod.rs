@@ -314,7 +314,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         self.feed();
         for _ in 0..MOST_RETRIES {
             let Some(ticket) = self.ready.pop_front() else { break };
-            if let Some(index) = self.slots.find(ticket) {
+            if let Some(index) = self.slots.find_in(ticket, Stage::Ready) {
                 self.attempt(index);
             }
         }
@@ -425,7 +425,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         self.pool.reclaim();
         while !self.starved.is_empty() && self.pool.free() > 0 {
             let Some(ticket) = self.starved.pop_front() else { break };
-            if let Some(index) = self.slots.find(ticket) {
+            if let Some(index) = self.slots.find_in(ticket, Stage::Starved) {
                 self.attempt(index);
             }
         }

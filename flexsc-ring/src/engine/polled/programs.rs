@@ -29,6 +29,7 @@ fn fits<B>(call: &Call<B>) -> bool {
         Call::Nop
         | Call::OpenAt2 { .. }
         | Call::Statx { .. }
+        | Call::StatxFd { .. }
         | Call::Read { .. }
         | Call::RecvInto { .. }
         | Call::Getdents64 { .. }

@@ -102,7 +102,8 @@ impl<B: Buffer> Uring<B> {
         }
         let user = self.slots.at(index).user.get();
         if more || self.goes_on(index) {
-            let result = Ok(Value::Accepted(sys::adopt(ret)));
+            // SAFETY: one of the accept's results, each of which comes in one entry.
+            let result = Ok(Value::Accepted(unsafe { sys::adopt(ret) }));
             return Some(Completion { user, result, more: true });
         }
         self.finish(index, ret, None)
