@@ -102,7 +102,7 @@ impl Thread {
 }
 
 fn trap(mark: u64) -> Trap {
-    Trap { number: mark as u16, makes_fd: false, args: [mark; 6] }
+    Trap { number: mark as u16, makes_fd: false, makes_mapping: false, args: [mark; 6] }
 }
 
 #[test]
