@@ -63,7 +63,8 @@ pub enum Placement {
     /// Where the kernel's scheduler puts them, among the processors that the poster may use.
     #[default]
     Anywhere,
-    /// Pinned to these processors, one each in turn; numbered as in `/proc/cpuinfo`.
+    /// Pinned to these processors, one each in turn; numbered as in `/proc/cpuinfo`. Calls are shown to
+    /// them while they are being posted, eight at a time, and not only when the poster waits.
     Cpus(Vec<usize>),
     /// On the poster's own processor, also when it moves. Nobody spins: a batch of calls runs when the
     /// poster waits, which is the batching of the paper on one core (§3.2.1).

@@ -51,6 +51,8 @@ pub(crate) struct SyscallThreads {
     /// For each page the entries that the threads do not know of, and the pages that have any.
     fresh: Vec<u64>,
     fresh_pages: Vec<u16>,
+    /// Calls posted since entries were last shown.
+    unseen: u32,
     line: Line,
     /// Pages with results, and which; empty but while they are collected.
     found: Vec<(usize, u64)>,
@@ -67,6 +69,10 @@ pub(crate) struct SyscallThreads {
     meter: Option<Meter>,
     process: u32,
 }
+
+/// Calls that are shown at once to threads on a core of their own, so that it works while the poster
+/// goes on. Others see them when the poster waits.
+const AT_ONCE: u32 = 8;
 
 /// What a cancellation met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +110,7 @@ impl SyscallThreads {
             slots: Vec::new(),
             fresh: Vec::new(),
             fresh_pages: Vec::new(),
+            unseen: 0,
             line: Line::new(),
             found: Vec::new(),
             posted: 0,
@@ -150,7 +157,11 @@ impl SyscallThreads {
     pub(crate) fn post(&mut self, slot: u32, trap: Trap) {
         match self.free.pop() {
             Some(entry) => self.fill(entry, slot, &trap),
-            None => self.line.push(slot, trap),
+            None => return self.line.push(slot, trap),
+        }
+        self.unseen += 1;
+        if self.unseen >= AT_ONCE && self.shared.seat.is_elsewhere() {
+            self.show();
         }
     }
 
@@ -176,9 +187,14 @@ impl SyscallThreads {
             self.add_page();
             self.fill_from_line();
         }
-        if self.fresh_pages.is_empty() {
-            return;
+        if !self.fresh_pages.is_empty() {
+            self.show();
         }
+    }
+
+    /// Shows the threads what was posted since the last time.
+    fn show(&mut self) {
+        self.unseen = 0;
         self.shared.seat.follow();
         for page in self.fresh_pages.drain(..) {
             let page = usize::from(page);

@@ -69,6 +69,11 @@ impl Seat {
         }
     }
 
+    /// Threads have a processor of their own, which would be idle while the poster goes on.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        matches!(self, Seat::Cpus(_) | Seat::Apart { .. })
+    }
+
     /// There is a processor for threads beside the poster's.
     pub(super) fn has_another(&self) -> bool {
         !matches!(self, Seat::Apart { allowed, .. } if allowed.len() < 2)

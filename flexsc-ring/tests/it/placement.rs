@@ -1,11 +1,14 @@
 //! Syscall threads run where they were told to, and what they do is the same everywhere.
 
+use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use flexsc_ring::{AnyRing, CWD, Call, Engine, Options, Placement, Ring, RingError, Value};
+use flexsc_ring::{
+    AnyRing, CURRENT, CWD, Call, Engine, Options, Placement, Ring, RingError, Value,
+};
 
-use crate::support::{Bench, Buf, alone, errno, on};
+use crate::support::{Bench, Buf, SOON, alone, errno, on};
 
 /// The processors that this thread may use.
 fn allowed() -> Vec<usize> {
@@ -183,5 +186,28 @@ fn a_ring_dropped_by_a_forked_child_leaves_the_parent_s_alone() {
             ring.reap(&mut |completion| done.push(completion.result));
         }
         assert!(matches!(done[..], [Ok(Value::Raw(1))]), "{done:?}");
+    });
+}
+
+#[test]
+fn threads_on_another_processor_work_while_the_poster_goes_on() {
+    let last = allowed().pop().expect("one at least");
+    let options =
+        Options { placement: Placement::Cpus(vec![last]), ..Options::with_engine(Engine::Threads) };
+    on(&options, |bench| {
+        let (mut reader, writer) = std::io::pipe().expect("a pipe");
+        for user in 0..8 {
+            bench.post(Call::write(writer.as_raw_fd(), vec![7], 0..1, CURRENT), user);
+        }
+        // Nobody waits on the ring meanwhile.
+        let (done, bytes) = std::sync::mpsc::channel();
+        let read = std::thread::spawn(move || {
+            let mut bytes = [0; 8];
+            let _ = done.send(reader.read_exact(&mut bytes).map(|()| bytes));
+        });
+        let bytes = bytes.recv_timeout(SOON).expect("written without a wait").expect("read");
+        assert_eq!(bytes, [7; 8]);
+        read.join().expect("has read");
+        (0..8).for_each(|_| drop(bench.next()));
     });
 }

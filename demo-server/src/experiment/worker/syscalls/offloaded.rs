@@ -1,7 +1,7 @@
 //! How many calls a second does a thread get done, alone and with another core?
 //!
-//! Reads of `x` bytes that are in memory, up to 32 in flight. In the busy case the program computes as long with each
-//! result as a read takes by trap.
+//! Reads of `x` bytes that are in memory, 32 in flight. In the busy case the program computes as long with each result
+//! as a read takes by trap, and then posts the next.
 
 use std::os::fd::AsRawFd;
 use std::time::Instant;
@@ -36,22 +36,22 @@ pub(super) fn run(args: &SyscallsArgs, clock: Clock) -> anyhow::Result<Found> {
             Ok(())
         })?,
         Some(mut ring) => {
-            let mut free = buffers;
+            let read = |buf| Call::read(file.as_raw_fd(), buf, 0..args.x, 0);
+            for buf in buffers {
+                ring.submit(read(buf), 0)?;
+            }
             let mut done = Vec::with_capacity(IN_FLIGHT);
             clock.measure(IN_FLIGHT as u64, || {
                 let mut left = IN_FLIGHT;
                 while left > 0 {
-                    while let Some(buf) = free.pop() {
-                        ring.submit(Call::read(file.as_raw_fd(), buf, 0..args.x, 0), 0)?;
-                    }
                     ring.wait(None)?;
                     ring.reap(&mut |completion| done.push(completion.result));
+                    left = left.saturating_sub(done.len());
                     for result in done.drain(..) {
-                        if let Value::Moved { buf, .. } = result? {
-                            free.push(buf);
-                        }
                         spin(turns);
-                        left = left.saturating_sub(1);
+                        if let Value::Moved { buf, .. } = result? {
+                            ring.submit(read(buf), 0)?;
+                        }
                     }
                 }
                 Ok(())
