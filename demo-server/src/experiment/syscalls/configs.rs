@@ -98,8 +98,8 @@ pub(super) fn config(name: &str) -> Option<&'static Config> {
 pub(super) const BATCH: u64 = 32;
 /// Instructions between calls that the ratios are about: nginx makes one every 1460, memcached every 3750 (Table 1).
 pub(super) const INSTRUCTIONS: u64 = 2_000;
-/// Bytes of a read of two microseconds and more.
-pub(super) const LARGE_READ: u64 = 64 << 10;
+/// Bytes of reads of two microseconds and more.
+const LARGE_READS: [u64; 2] = [64 << 10, 256 << 10];
 
 const fn ns(id: &'static str, of: &'static str, to: &'static str) -> Finding {
     Finding { id, of, to, x: Some(BATCH), metric: Metric::Ns.names().0, better: Better::Lower }
@@ -110,9 +110,8 @@ const fn user(id: &'static str, of: &'static str, to: &'static str) -> Finding {
     Finding { id, of, to, x: Some(INSTRUCTIONS), metric, better: Better::Lower }
 }
 
-const fn rate(id: &'static str, of: &'static str, to: &'static str) -> Finding {
-    let metric = Metric::Rate.names().0;
-    Finding { id, of, to, x: Some(LARGE_READ), metric, better: Better::Higher }
+const fn rate(id: &'static str, of: &'static str, to: &'static str, x: u64) -> Finding {
+    Finding { id, of, to, x: Some(x), metric: Metric::Rate.names().0, better: Better::Higher }
 }
 
 /// What is said of them.
@@ -133,10 +132,26 @@ pub(super) const FINDINGS: &[Finding] = &[
     user("user_uring_vs_traps_2000", "user-write-uring", "user-write-traps"),
     user("user_read_uring_vs_traps_2000", "user-read-uring", "user-read-traps"),
     user("user_read_other_cpu_vs_traps_2000", "user-read-other-cpu", "user-read-traps"),
-    rate("offload_other_cpu_vs_direct", "offload-other-cpu", "offload-direct"),
-    rate("offload_measured_vs_direct", "offload-measured", "offload-direct"),
-    rate("offload_busy_other_cpu_vs_direct", "offload-busy-other-cpu", "offload-busy-direct"),
-    rate("offload_busy_measured_vs_direct", "offload-busy-measured", "offload-busy-direct"),
+    rate("offload_other_cpu_vs_direct", "offload-other-cpu", "offload-direct", LARGE_READS[0]),
+    rate("offload_measured_vs_direct", "offload-measured", "offload-direct", LARGE_READS[0]),
+    rate(
+        "offload_busy_other_cpu_vs_direct",
+        "offload-busy-other-cpu",
+        "offload-busy-direct",
+        LARGE_READS[0],
+    ),
+    rate(
+        "offload_busy_other_cpu_vs_direct_256k",
+        "offload-busy-other-cpu",
+        "offload-busy-direct",
+        LARGE_READS[1],
+    ),
+    rate(
+        "offload_busy_measured_vs_direct_256k",
+        "offload-busy-measured",
+        "offload-busy-direct",
+        LARGE_READS[1],
+    ),
     ns("aa_null", "chain-traps", "chain-traps-again"),
 ];
 

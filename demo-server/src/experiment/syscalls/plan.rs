@@ -28,7 +28,7 @@ pub(super) fn names(kind: &str, engine: &str) -> Option<(&'static str, &'static 
 
 /// All blocks of a run, but for those of configurations that cannot run here.
 pub(super) fn blocks(quick: bool, has: impl Fn(&str) -> bool) -> Vec<Comparison> {
-    let rounds = if quick { 1 } else { 4 };
+    let rounds = if quick { 2 } else { 4 };
     let mut blocks = Vec::new();
     for _ in 0..rounds {
         blocks.extend(FINDINGS.iter().filter_map(|finding| {
