@@ -19,7 +19,8 @@ pub enum Engine {
     Uring,
     /// The kernel, through io_uring, by a thread of its own that polls the queue: posting costs no
     /// system call while it is awake, and the calls run on another processor. It takes that
-    /// processor for itself while there is work, so `Auto` never chooses it.
+    /// processor for itself while there is work, so `Auto` never chooses it. It lets go of a closed file
+    /// a moment after the close has completed.
     Sqpoll,
     /// Syscall threads that read syscall pages, as in the FlexSC papers.
     Threads,

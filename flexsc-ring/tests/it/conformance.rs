@@ -254,6 +254,11 @@ fn raw_calls_on_uring_are_as_if_made_directly() {
 }
 
 #[test]
+fn raw_calls_on_sqpoll_are_as_if_made_directly() {
+    every_row_is_as_if_made_directly(Engine::Sqpoll, &rows());
+}
+
+#[test]
 fn the_table_has_at_least_eighty_different_system_calls() {
     let mut numbers = BTreeSet::new();
     rows().into_iter().for_each(|row| numbers.extend(run(Door::Trap, row).1));

@@ -8,7 +8,7 @@ use flexsc_ring::{Advice, AnyRing, Call, Engine, Mapping, PostError, Ring, Value
 
 use crate::support::options;
 
-const ENGINES: [Engine; 3] = [Engine::Direct, Engine::Threads, Engine::Uring];
+const ENGINES: [Engine; 4] = [Engine::Direct, Engine::Threads, Engine::Uring, Engine::Sqpoll];
 
 /// A ring whose buffers are mappings.
 fn ring(engine: Engine) -> Option<AnyRing<Mapping>> {

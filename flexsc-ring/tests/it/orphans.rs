@@ -186,3 +186,8 @@ fn nothing_is_left_of_typed_calls_on_threads() {
 fn nothing_is_left_of_typed_calls_on_uring() {
     alone("orphans::nothing_is_left_of_typed_calls_on_uring", || leaves_nothing(Engine::Uring));
 }
+
+#[test]
+fn nothing_is_left_of_typed_calls_on_sqpoll() {
+    alone("orphans::nothing_is_left_of_typed_calls_on_sqpoll", || leaves_nothing(Engine::Sqpoll));
+}

@@ -111,6 +111,11 @@ fn typed_calls_on_uring_are_as_their_system_calls() {
 }
 
 #[test]
+fn typed_calls_on_sqpoll_are_as_their_system_calls() {
+    every_row_is_as_if_made_directly(Engine::Sqpoll, &rows());
+}
+
+#[test]
 fn every_typed_call_has_a_row() {
     on(&options(Engine::Direct), |bench| {
         rows().into_iter().for_each(|row| drop(run(Door::Ring(bench), row)));

@@ -129,7 +129,7 @@ on_every_engine! {
 /// Buffers that hold their bytes inline: they must stay where they are.
 #[test]
 fn inline_buffers_are_filled_in_place() {
-    for engine in [Engine::Direct, Engine::Threads, Engine::Uring] {
+    for engine in [Engine::Direct, Engine::Threads, Engine::Uring, Engine::Sqpoll] {
         let mut ring: flexsc_ring::AnyRing<[u8; 4]> =
             match flexsc_ring::AnyRing::new(&crate::support::options(engine)) {
                 Ok(ring) => ring,
