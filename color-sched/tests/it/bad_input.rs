@@ -287,7 +287,8 @@ impl Scheduler for Late {
 
 #[test]
 fn permits_come_back_after_a_batch_of_which_nothing_was_left_to_run() {
-    let (_control, mut cores) = machine(1);
+    let config = Config { poll_ns: u64::MAX, ..Config::new(1, stages()) };
+    let (_control, mut cores) = Machine::new(config).unwrap();
     let mut program = Program::new(|_: &mut Context<'_, u64, u64>, _: &mut u64, _| {});
     let mut late = Late { left: 3, returns: 0 };
     cores[0].turn(&mut program, &mut late, &mut NoSteal).unwrap();
@@ -364,7 +365,7 @@ fn colors_that_open_and_close_over_and_over_use_what_the_last_ones_left() {
         for n in 0..10 {
             control.post(Color(round * 10 + n), WORK, 0).unwrap();
         }
-        cores[0].turn(&mut program, &mut scheduler, &mut NoSteal).unwrap();
+        while let Turn::Busy = cores[0].turn(&mut program, &mut scheduler, &mut NoSteal).unwrap() {}
     }
     assert_eq!(cores[0].stats().events, 1_000);
     assert!(slots.lock().unwrap().0 < 20, "a slot for each color that ever was");

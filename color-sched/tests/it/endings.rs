@@ -71,7 +71,8 @@ fn nothing_is_accepted_from_outside_after_the_end() {
 
 #[test]
 fn core_that_fails_gives_back_what_it_would_have_sent_on_to_thieves() {
-    let config = Config { steal_cost: Cost::fixed(1), ..Config::new(2, stages()) };
+    let steal_cost = Cost::fixed(1);
+    let config = Config { poll_ns: u64::MAX, steal_cost, ..Config::new(2, stages()) };
     let (control, mut cores) = Machine::new(config).unwrap();
     let mut programs = [0, 1].map(|_| {
         Program::new(|cx: &mut Context<'_, u64, u64>, _: &mut u64, _| {

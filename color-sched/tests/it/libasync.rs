@@ -55,6 +55,12 @@ fn count(calls: &AtomicUsize) {
     calls.fetch_add(1, Ordering::SeqCst);
 }
 
+/// Ends the loop once `is_done`; looks each few milliseconds.
+fn exit_when(is_done: impl Fn() -> bool + Send + 'static) {
+    let look = move || if is_done() { aexit().unwrap() } else { exit_when(is_done) };
+    delaycb(0, 5_000_000, look).unwrap();
+}
+
 fn panics(ended: &Ended) -> u64 {
     ended.cores.iter().map(|core| core.panics).sum()
 }
@@ -344,7 +350,7 @@ fn urgent_callbacks_run_before_others_that_wait() {
             let call = move || note(&calls, priority);
             cpucb(cwrap(Color(n as u64 + 1), call).priority(priority)).unwrap();
         }
-        delaycb(0, 20_000_000, || aexit().unwrap()).unwrap();
+        exit_when(move || calls.lock().unwrap().len() == 30);
     });
     let seen = seen.lock().unwrap();
     let early = seen[..15].iter().filter(|priority| **priority == Priority::High).count();
@@ -460,7 +466,7 @@ fn panic_ends_its_callback_only() {
     let (near, mut far) = pair();
     far.write_all(b"x").unwrap();
     let calls = Arc::new(AtomicUsize::new(0));
-    let seen = Arc::clone(&calls);
+    let (seen, counted) = (Arc::clone(&calls), Arc::clone(&calls));
     let ended = run(2, move || {
         let fd = near.as_raw_fd();
         let calls = Arc::clone(&seen);
@@ -476,7 +482,7 @@ fn panic_ends_its_callback_only() {
             panic::quiet();
         })
         .unwrap();
-        delaycb(0, 20_000_000, || aexit().unwrap()).unwrap();
+        exit_when(move || counted.load(Ordering::SeqCst) == 2);
     });
     assert_eq!((calls.load(Ordering::SeqCst), panics(&ended)), (2, 2));
 }

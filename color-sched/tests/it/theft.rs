@@ -30,8 +30,9 @@ fn stages() -> Vec<StageInfo> {
 
 #[test]
 fn color_stolen_before_the_scheduler_has_it_is_not_pushed_any_more() {
+    let steal_cost = Cost::fixed(60_000);
     let config =
-        Config { poll_events: 4, steal_cost: Cost::fixed(60_000), ..Config::new(2, stages()) };
+        Config { poll_events: 4, poll_ns: u64::MAX, steal_cost, ..Config::new(2, stages()) };
     let (control, mut owner, mut thief) = machine(config);
     for color in [STOLEN, Color(2), Color(4), Color(6), Color(8)] {
         control.open(color, ()).unwrap();

@@ -85,7 +85,7 @@ fn events_that_wait_for_a_stalled_core_are_timed_once_each() {
         [("stall-waiting", "mely"), ("stall-waiting", "two"), ("no-stall-waiting", "two")]
     {
         let line = format!("{case} --by {by} --live 8 --rounds 3 --cpu {cpu} --other-cpu {other}");
-        // What a busy machine has not run 20 ms after the last post is closed.
+        // What a busy machine has not run 200 ms after the last post is closed.
         assert!((1..=3 * 8).contains(&units(&line)), "{line}");
     }
 }
