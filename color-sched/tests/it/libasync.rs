@@ -158,13 +158,10 @@ fn delayed_callback_is_not_early_in_any_color() {
             let call = move || note(&calls, (millis, start.elapsed()));
             delaycb(0, millis as u32 * 1_000_000, cwrap(Color(color), call)).unwrap();
         }
-        let (calls, start) = (Arc::clone(&calls), Instant::now());
+        let (called, start) = (Arc::clone(&calls), Instant::now());
         let when = SystemTime::now() + Duration::from_millis(40);
-        timecb(when, move || {
-            note(&calls, (39, start.elapsed()));
-            aexit().unwrap();
-        })
-        .unwrap();
+        timecb(when, move || note(&called, (39, start.elapsed()))).unwrap();
+        exit_when(move || calls.lock().unwrap().len() == 5);
     });
     let seen = seen.lock().unwrap();
     let order: Vec<u64> = seen.iter().map(|(millis, _)| *millis).collect();

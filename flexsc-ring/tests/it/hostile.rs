@@ -5,14 +5,13 @@ use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::thread::JoinHandleExt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use flexsc_ring::{Call, Engine, Options, Reason, Report, Ring, Value};
+use flexsc_ring::{AnyRing, Call, Engine, Options, Reason, Report, Ring, Value};
 
 use crate::on_every_engine;
-use crate::support::{Bench, SOON, alone, connect, listener, on, options, received};
+use crate::placement::{allowed, stay_on};
+use crate::support::{Bench, Buf, SOON, alone, connect, listener, on, options, received};
 
 /// Several connections send at once; their bytes are counted back.
 fn flood(bench: &mut Bench) {
@@ -107,40 +106,40 @@ fn handle_signal() {
     }
 }
 
-/// Everything that a ring does, on a thread that a storm of signals hits.
-fn under_signals(engine: Engine) {
-    handle_signal();
-    let over = Arc::new(AtomicBool::new(false));
-    let ends = Arc::clone(&over);
-    let worker = std::thread::spawn(move || {
-        on(&options(engine), |bench| {
-            let (ours, mut theirs) = UnixStream::pair().expect("a pair");
-            let file = tempfile::NamedTempFile::new().expect("a file");
-            std::fs::write(file.path(), [7; 700]).expect("written");
-            let fd = file.as_file().as_raw_fd();
-            bench.post(Call::recv_multishot(ours.as_raw_fd()), 0);
-            for round in 1..2_000u64 {
-                bench.post(Call::read(fd, vec![0; 700], 0..700, 0), round);
-                let ticket = bench.post(Call::poll_readable(ours.as_raw_fd()), u64::MAX);
-                bench.ring.cancel(ticket);
-                theirs.write_all(b"storm").expect("written");
-                let (mut bytes, mut n) = (0, 0);
-                while bytes < 5 {
-                    bytes += received(bench.next_of(0)).len();
-                }
-                match bench.next_of(round).result {
-                    Ok(Value::Moved { n: moved, .. }) => n += moved,
-                    other => panic!("{other:?}"),
-                }
-                bench.next_of(u64::MAX);
-                assert_eq!((bytes, n), (5, 700));
+/// Everything that a ring does.
+fn everything(engine: Engine) {
+    on(&options(engine), |bench| {
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), [7; 700]).expect("written");
+        let fd = file.as_file().as_raw_fd();
+        bench.post(Call::recv_multishot(ours.as_raw_fd()), 0);
+        for round in 1..2_000u64 {
+            bench.post(Call::read(fd, vec![0; 700], 0..700, 0), round);
+            let ticket = bench.post(Call::poll_readable(ours.as_raw_fd()), u64::MAX);
+            bench.ring.cancel(ticket);
+            theirs.write_all(b"storm").expect("written");
+            let (mut bytes, mut n) = (0, 0);
+            while bytes < 5 {
+                bytes += received(bench.next_of(0)).len();
             }
-            assert_eq!(bench.ring.in_flight(), 1);
-        });
-        ends.store(true, Ordering::Release);
+            match bench.next_of(round).result {
+                Ok(Value::Moved { n: moved, .. }) => n += moved,
+                other => panic!("{other:?}"),
+            }
+            bench.next_of(u64::MAX);
+            assert_eq!((bytes, n), (5, 700));
+        }
+        assert_eq!(bench.ring.in_flight(), 1);
     });
+}
+
+/// Runs `work` on a thread that a storm of signals hits.
+fn under_signals(work: impl FnOnce() + Send + 'static) {
+    handle_signal();
+    let worker = std::thread::spawn(work);
     let thread = worker.as_pthread_t();
-    while !over.load(Ordering::Acquire) {
+    while !worker.is_finished() {
         // SAFETY: the thread is not joined before the loop ends.
         unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
         std::thread::sleep(Duration::from_micros(20));
@@ -153,7 +152,27 @@ fn signals_without_end_lose_nothing() {
     alone("hostile::signals_without_end_lose_nothing", || {
         [Engine::Direct, Engine::Threads, Engine::Uring, Engine::Sqpoll]
             .into_iter()
-            .for_each(under_signals);
+            .for_each(|engine| under_signals(move || everything(engine)));
+    });
+}
+
+#[test]
+fn signals_do_not_keep_a_ring_from_being_made() {
+    alone("hostile::signals_do_not_keep_a_ring_from_being_made", || {
+        let cpu = allowed()[0];
+        // The poller has to wait for its processor, and the ring's maker for the poller. Ends with the process.
+        std::thread::spawn(move || {
+            stay_on(cpu);
+            loop {
+                std::hint::spin_loop();
+            }
+        });
+        let make = move |engine| {
+            AnyRing::<Buf>::new(&Options { sqpoll_cpu: Some(cpu), ..options(engine) }).is_ok()
+        };
+        let engines = [Engine::Threads, Engine::Uring, Engine::Sqpoll];
+        let usable = engines.map(make);
+        under_signals(move || (0..20).for_each(|_| assert_eq!(engines.map(make), usable)));
     });
 }
 

@@ -11,7 +11,7 @@ use flexsc_ring::{
 use crate::support::{Bench, Buf, SOON, alone, errno, on};
 
 /// The processors that this thread may use.
-fn allowed() -> Vec<usize> {
+pub(crate) fn allowed() -> Vec<usize> {
     // SAFETY: a zeroed set is valid, and its size is told.
     unsafe {
         let mut set = std::mem::zeroed::<libc::cpu_set_t>();
@@ -20,7 +20,7 @@ fn allowed() -> Vec<usize> {
     }
 }
 
-fn stay_on(cpu: usize) {
+pub(crate) fn stay_on(cpu: usize) {
     // SAFETY: as above.
     unsafe {
         let mut set = std::mem::zeroed::<libc::cpu_set_t>();

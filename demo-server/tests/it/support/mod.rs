@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+/// What takes longer will never end, also on a machine that has other things to do.
+const HANGS_AFTER: Duration = Duration::from_secs(30);
+
 /// A running server; killed when it goes out of scope.
 pub(crate) struct Server {
     child: Child,
@@ -140,7 +143,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn connect(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).expect("the server listens");
-        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
+        stream.set_read_timeout(Some(HANGS_AFTER)).expect("a timeout can be set");
         stream.set_nodelay(true).expect("a socket option can be set");
         Self { stream, received: Vec::new() }
     }
@@ -175,13 +178,16 @@ impl Client {
         Some(answer)
     }
 
-    /// Receives more; none if the connection has ended. A server that does neither in ten seconds hangs.
+    /// Receives more; none if the connection has ended. A server that does neither for [`HANGS_AFTER`] hangs.
     fn fill(&mut self) -> Option<()> {
         let mut buffer = [0; 65536];
-        let n = match self.stream.read(&mut buffer) {
-            Ok(n) => n,
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
-            Err(error) => panic!("neither an answer nor an end: {error}"),
+        let n = loop {
+            match self.stream.read(&mut buffer) {
+                Ok(n) => break n,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => break 0,
+                Err(error) => panic!("neither an answer nor an end: {error}"),
+            }
         };
         self.received.extend_from_slice(&buffer[..n]);
         (n > 0).then_some(())
@@ -204,11 +210,11 @@ pub(crate) fn tree(files: &[(&str, &[u8])]) -> TempDir {
     dir
 }
 
-/// Waits until `holds`, for at most ten seconds.
+/// Waits until `holds`, for at most [`HANGS_AFTER`].
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(10), "never came true: {what}");
+        assert!(start.elapsed() < HANGS_AFTER, "never came true: {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }
