@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::chains;
+use crate::op::{CANCELED, KERNEL_CANCELED};
 use crate::result::{Completion, Failure, Value};
 
 /// Why a call, or a ring, did not go the engine's own way.
@@ -124,7 +125,7 @@ impl Stats {
     #[inline]
     pub(crate) fn ended(&mut self, ret: i64) {
         self.completed += 1;
-        if ret == crate::op::CANCELED {
+        if [CANCELED, KERNEL_CANCELED].contains(&ret) {
             self.cancelled += 1;
         }
     }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::address::RawAddress;
 use crate::call::{Buffer, CURRENT, Interest, RawCall, Readiness};
+use crate::interrupt::NOT_MADE;
 use crate::lent::{EventArea, Message, Parts as Vector, parts_of};
 use crate::sys;
 use crate::trap::{MOST_NUMBER, NOTHING, Trap};
@@ -465,8 +466,13 @@ pub(crate) fn stat_path(path: &Option<CString>) -> (*const c_char, i32) {
     (path.as_ptr(), if path.is_empty() { libc::AT_EMPTY_PATH } else { 0 })
 }
 
-/// The failure of a call that was cancelled before it began.
-pub(crate) const CANCELED: i64 = -(libc::ECANCELED as i64);
+/// The failure of a call that we have stopped: `ECANCELED` to its caller, but no result that the
+/// kernel gives. A close that fails so was not made, while one that the kernel fails with
+/// [`KERNEL_CANCELED`] has closed its descriptor all the same.
+pub(crate) const CANCELED: i64 = NOT_MADE;
+
+/// `ECANCELED` as the kernel says it.
+pub(crate) const KERNEL_CANCELED: i64 = -(libc::ECANCELED as i64);
 
 /// The failure of a call that would have to wait.
 const AGAIN: i64 = -(libc::EAGAIN as i64);

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
-use super::{Op, StatArea, readiness};
+use super::{CANCELED, KERNEL_CANCELED, Op, StatArea, readiness};
 use crate::buffer::RecvBuf;
 use crate::lent::Lent;
 use crate::result::{Failure, FileStat, Value};
@@ -18,7 +18,7 @@ pub(crate) fn settle<B>(
     received: Option<RecvBuf>,
 ) -> Result<Value<B>, Failure<B>> {
     if let Op::Close { fd } = op
-        && ret != -i64::from(libc::ECANCELED)
+        && ret != CANCELED
     {
         // The kernel has closed it, also where it reports an error.
         let _ = fd.take().map(IntoRawFd::into_raw_fd);
@@ -55,9 +55,10 @@ fn value_of<B>(op: &mut Op, ret: i64, received: Option<RecvBuf>) -> Value<B> {
     }
 }
 
-/// The failure that a negated `errno` stands for.
+/// The failure that a negated `errno`, or [`CANCELED`], stands for.
 #[cold]
 pub(crate) fn failure<B>(ret: i64, lent: Lent<B>) -> Failure<B> {
+    let ret = if ret == CANCELED { KERNEL_CANCELED } else { ret };
     let (buf, bufs) = lent.back();
     Failure { error: sys::error_of(ret), buf, bufs }
 }

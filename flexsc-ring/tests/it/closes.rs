@@ -1,12 +1,18 @@
-//! A descriptor that is closed through the ring while calls use it: they end.
+//! Closing through the ring: calls that use the descriptor end, and it is closed once, whatever the
+//! close says.
 
+use std::ffi::CString;
+use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
-use flexsc_ring::{Call, Engine, Value};
+use flexsc_ring::{CWD, Call, Chain, Engine, Failure, Reason, Ring, Value};
 
-use crate::support::{Bench, alone, errno, on, options};
+use crate::fuse::{self, Closing};
+use crate::growth::forbid_threads;
+use crate::support::{Bench, Buf, ENGINES, alone, errno, on, options};
 
 fn receive_and_close_at_once(bench: &mut Bench) {
     for round in 0..300 {
@@ -35,8 +41,89 @@ fn receive_and_close_at_once(bench: &mut Bench) {
 fn a_receive_whose_descriptor_is_closed_in_the_same_batch_ends() {
     // Elsewhere, other tests would open files that get the descriptor's number.
     alone("closes::a_receive_whose_descriptor_is_closed_in_the_same_batch_ends", || {
-        for engine in [Engine::Direct, Engine::Threads, Engine::Uring] {
+        for engine in ENGINES {
             on(&options(engine), receive_and_close_at_once);
         }
     });
+}
+
+/// Closes a file of a file system that fails every close; whoever gets the number keeps it.
+fn close_once(bench: &mut Bench, path: &Path, closing: &Closing, how: Way, errno: i32) {
+    let engine = bench.ring.engine();
+    let failed = |result: &Result<Value<Buf>, Failure<Buf>>| match result {
+        Err(failure) => failure.error.raw_os_error() == Some(errno),
+        Ok(_) => false,
+    };
+    let file = match how {
+        Way::Alone => {
+            let file = File::open(path).expect("opened");
+            closing.expect(file.as_raw_fd());
+            let end = bench.call(Call::close(file.into()));
+            assert!(failed(&end.result), "{engine}: {:?}", end.result);
+            return;
+        }
+        Way::Chain => CString::new(path.as_os_str().as_encoded_bytes()).expect("no NUL"),
+    };
+    // The lowest number that is free, which the open gets.
+    closing.expect(File::open("/dev/null").expect("it is there").as_raw_fd());
+    let chain = Chain::new().then(Call::open(CWD, file)).then(Call::close_opened());
+    match bench.value(Call::chain(chain)) {
+        Value::Chain(results) => assert!(failed(&results[1]), "{engine}: {:?}", results[1]),
+        other => panic!("{engine}: {other:?}"),
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Alone,
+    Chain,
+}
+
+#[test]
+fn a_close_that_fails_is_made_once_whatever_the_file_system_says() {
+    alone("closes::a_close_that_fails_is_made_once_whatever_the_file_system_says", || {
+        for errno in [libc::ECANCELED, libc::EIO, libc::EAGAIN] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let closing = Closing::new(errno);
+            if !fuse::mount(dir.path(), &closing) {
+                return eprintln!("skipped: no mount: {}", std::io::Error::last_os_error());
+            }
+            for engine in ENGINES {
+                for how in [Way::Alone, Way::Chain] {
+                    on(&options(engine), |bench| {
+                        close_once(bench, &dir.path().join("file"), &closing, how, errno);
+                        bench.expect_silence();
+                        assert!(closing.number_is_taken(), "{engine}, {how:?}, {errno}");
+                    });
+                    closing.clear();
+                }
+            }
+            // What serves it ends with this process.
+            std::mem::forget(dir);
+        }
+    });
+}
+
+#[test]
+fn a_close_that_io_uring_gives_up_for_want_of_a_worker_is_made_all_the_same() {
+    alone(
+        "closes::a_close_that_io_uring_gives_up_for_want_of_a_worker_is_made_all_the_same",
+        || {
+            let dir = tempfile::tempdir().expect("a directory");
+            let closing = Closing::new(libc::EIO);
+            if !fuse::mount(dir.path(), &closing) {
+                return eprintln!("skipped: no mount: {}", std::io::Error::last_os_error());
+            }
+            on(&options(Engine::Uring), |bench| {
+                let file = File::open(dir.path().join("file")).expect("opened");
+                closing.expect(file.as_raw_fd());
+                forbid_threads();
+                let end = bench.call(Call::close(file.into()));
+                assert_eq!(errno(&end), libc::EIO, "the close's own word");
+                assert!(closing.number_is_taken());
+                assert_eq!(bench.ring.stats().fallbacks(Reason::NoThread), 1);
+            });
+            std::mem::forget(dir);
+        },
+    );
 }

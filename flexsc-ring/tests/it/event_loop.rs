@@ -9,22 +9,18 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use flexsc_ring::{
-    AnyRing, Call, Cancelled, Completion, Engine, EventLoop, Options, PostError, Ring, RingError,
-    Stats, Ticket, Value,
+    AnyRing, Call, Cancelled, Completion, Engine, EventLoop, Options, PostError, Ring, Stats,
+    Ticket, Value,
 };
 
-use crate::support::{A_MOMENT, Buf, SOON, connect, listener, options};
+use crate::support::{A_MOMENT, Buf, ENGINES, SOON, connect, listener, made, options};
 
 type Events<S> = EventLoop<S, Buf>;
 
 /// Runs a test with a loop on each engine.
 fn each<S: Default>(test: impl Fn(Events<S>)) {
-    for engine in [Engine::Direct, Engine::Threads, Engine::Uring] {
-        match Events::new(&options(engine), S::default()) {
-            Ok(events) => test(events),
-            Err(error @ RingError::Uring { .. }) => eprintln!("skipped: {error}"),
-            Err(error) => panic!("{error}"),
-        }
+    for engine in ENGINES {
+        made(Events::new(&options(engine), S::default())).into_iter().for_each(&test);
     }
 }
 
@@ -200,9 +196,9 @@ fn a_callback_cancels_itself_and_others() {
 
 #[test]
 fn a_refused_post_gives_back_the_call_and_the_callback() {
-    for engine in [Engine::Direct, Engine::Threads, Engine::Uring] {
+    for engine in ENGINES {
         let options = Options { in_flight: 1, ..options(engine) };
-        let Ok(mut events) = Events::new(&options, 0u64) else { continue };
+        let Some(mut events) = made(Events::new(&options, 0u64)) else { continue };
         let (reader, writer) = io::pipe().expect("a pipe");
         events.post(waiting_read(&reader), |events, _| *events.state_mut() += 1).expect("room");
 

@@ -13,12 +13,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use flexsc_ring::{
-    AnyRing, Call, Cancelled, Engine, Options, PostError, RecvBuf, Ring, RingError, Ticket, Value,
+    AnyRing, Call, Cancelled, Engine, Options, PostError, RecvBuf, Ring, Ticket, Value,
 };
 
 use crate::support::{
-    Buf, Done, Random, SOON, alone, maps, on, open_files, options, resident_kib, steady_mappings,
-    threads,
+    Buf, Done, ENGINES, Random, SOON, alone, made, maps, on, open_files, options, resident_kib,
+    steady_mappings, threads,
 };
 
 /// Worlds of an engine, the first of which only warms up.
@@ -220,14 +220,7 @@ fn world(engine: Engine, seed: u64) -> bool {
         pages: 1 + random.below(3) as usize,
         ..Options::with_engine(engine)
     };
-    let ring = match AnyRing::new(&options) {
-        Ok(ring) => ring,
-        Err(error @ RingError::Uring { .. }) => {
-            eprintln!("skipped: {error}");
-            return false;
-        }
-        Err(error) => panic!("{error}"),
-    };
+    let Some(ring) = made(AnyRing::new(&options)) else { return false };
     let (elsewhere, thread) = dropper();
     let (ledger, held) = (Vec::new(), Vec::new());
     let mut world = World { random, ring, ledger, held, hoarding: false, elsewhere };
@@ -329,7 +322,7 @@ fn a_disk_that_fills_up_takes_what_fits_and_refuses_the_rest() {
         if !mount_small_disk(dir.path(), ROOM) {
             return eprintln!("skipped: no mount: {}", std::io::Error::last_os_error());
         }
-        for engine in [Engine::Direct, Engine::Threads, Engine::Uring] {
+        for engine in ENGINES {
             on(&options(engine), |bench| {
                 let path = dir.path().join("file");
                 let file = std::fs::File::create(&path).expect("made");
@@ -370,5 +363,12 @@ fn faults_on_threads_lose_nothing_and_leave_nothing() {
 fn faults_on_uring_lose_nothing_and_leave_nothing() {
     alone("faults::faults_on_uring_lose_nothing_and_leave_nothing", || {
         faults_leave_nothing(Engine::Uring);
+    });
+}
+
+#[test]
+fn faults_on_sqpoll_lose_nothing_and_leave_nothing() {
+    alone("faults::faults_on_sqpoll_lose_nothing_and_leave_nothing", || {
+        faults_leave_nothing(Engine::Sqpoll);
     });
 }

@@ -95,7 +95,7 @@ fn idle_threads_end_but_the_first() {
 }
 
 /// No further thread may be started in this process; root could start any.
-fn forbid_threads() {
+pub(crate) fn forbid_threads() {
     // SAFETY: no pointers but to `limit`, which outlives the call.
     unsafe {
         let limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

@@ -24,6 +24,8 @@ mod faults;
 #[cfg(not(loom))]
 mod files;
 #[cfg(not(loom))]
+mod fuse;
+#[cfg(not(loom))]
 mod growth;
 #[cfg(not(loom))]
 mod hostile;

@@ -11,21 +11,17 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 
-use flexsc_ring::{AnyRing, Call, Engine, Options, Ring, RingError, Value};
+use flexsc_ring::{AnyRing, Call, Engine, Options, Ring, Value};
 use proptest::prelude::*;
 
-use crate::support::{Bench, moved};
+use crate::support::{Bench, ENGINES, made, moved};
 
 fn engine() -> impl Strategy<Value = Engine> {
-    prop_oneof![Just(Engine::Direct), Just(Engine::Threads), Just(Engine::Uring)]
+    prop::sample::select(&ENGINES[..])
 }
 
 fn bench(options: &Options) -> Option<Bench> {
-    match AnyRing::new(options) {
-        Ok(ring) => Some(Bench { ring, done: Default::default() }),
-        Err(RingError::Uring { .. }) => None,
-        Err(error) => panic!("{error}"),
-    }
+    Some(Bench { ring: made(AnyRing::new(options))?, done: Default::default() })
 }
 
 proptest! {

@@ -16,6 +16,10 @@ pub(crate) const A_MOMENT: Duration = Duration::from_millis(30);
 pub(crate) type Buf = Vec<u8>;
 pub(crate) type Done = Completion<Buf>;
 
+/// All engines.
+pub(crate) const ENGINES: [Engine; 4] =
+    [Engine::Direct, Engine::Threads, Engine::Uring, Engine::Sqpoll];
+
 /// A ring and the completions that it gave.
 pub(crate) struct Bench {
     pub(crate) ring: AnyRing<Buf>,
@@ -24,10 +28,18 @@ pub(crate) struct Bench {
 
 /// Runs a test on one engine; says so if the machine cannot.
 pub(crate) fn on(options: &Options, test: impl FnOnce(&mut Bench)) {
-    match AnyRing::new(options) {
-        Ok(ring) => test(&mut Bench { ring, done: VecDeque::new() }),
+    if let Some(ring) = made(AnyRing::new(options)) {
+        test(&mut Bench { ring, done: VecDeque::new() });
+    }
+}
+
+/// What was made; says so if this machine has no such engine.
+pub(crate) fn made<T>(made: Result<T, RingError>) -> Option<T> {
+    match made {
+        Ok(made) => Some(made),
         Err(error @ (RingError::Uring { .. } | RingError::OneProcessor)) => {
             eprintln!("skipped: {error}");
+            None
         }
         Err(error) => panic!("{error}"),
     }

@@ -7,7 +7,7 @@ use super::{IGNORE, Uring, WAKE};
 use crate::buffer::RecvBuf;
 use crate::call::Buffer;
 use crate::fallback::Reason;
-use crate::op::{CANCELED, Op, settle, would_block};
+use crate::op::{CANCELED, KERNEL_CANCELED, Op, settle, would_block};
 use crate::result::{Completion, Value};
 use crate::slots::{NONE, Slot, Stage};
 use crate::sys;
@@ -56,6 +56,13 @@ impl<B: Buffer> Uring<B> {
         match slot.op() {
             Op::Recv { .. } => self.on_recv(index, ret, more, chosen),
             Op::Accept { .. } => self.on_accept(index, ret, more),
+            op if Self::was_not_closed(op, ret) => {
+                if slot.cancelled.get() {
+                    return self.finish(index, CANCELED, None);
+                }
+                self.post(index);
+                None
+            }
             op if self.was_given_up(slot, ret) && op.waits_on().is_none() => {
                 self.post(index);
                 None
@@ -70,7 +77,8 @@ impl<B: Buffer> Uring<B> {
     /// Signals, or a bound on tasks, have kept io_uring from starting a worker, and it gave up what
     /// waited for one. In a chain it may be a call behind one that has failed.
     fn was_given_up(&self, slot: &Slot<B>, ret: i64) -> bool {
-        ret == CANCELED && !slot.cancelled.get() && slot.chain.get() == NONE
+        let closes = matches!(slot.op(), Op::Close { .. });
+        ret == KERNEL_CANCELED && !closes && !slot.cancelled.get() && slot.chain.get() == NONE
     }
 
     fn on_recv(

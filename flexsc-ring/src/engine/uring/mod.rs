@@ -1,5 +1,6 @@
 //! The io_uring engine: one system call a turn submits everything and collects everything.
 
+mod closing;
 mod completion;
 mod follow;
 mod link;
@@ -14,8 +15,8 @@ use std::io;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-use io_uring::types::{CancelBuilder, Fd};
-use io_uring::{IoUring, opcode, squeue};
+use io_uring::types::Fd;
+use io_uring::{IoUring, opcode};
 
 use self::link::Direct;
 use self::offer::Offer;
@@ -243,6 +244,9 @@ impl<B: Buffer> Uring<B> {
                 Ok(threads) => self.threads = Some(threads),
                 Err(error) => {
                     self.stats.count(Reason::NoThread);
+                    if matches!(self.slots.at(index).op(), Op::Close { .. }) {
+                        return self.trap(index);
+                    }
                     return self.end(index, crate::op::ret_of(&error));
                 }
             }
@@ -434,11 +438,7 @@ impl<B: Buffer> Uring<B> {
                     return Cancelled::Stopped;
                 }
             }
-            _ => {
-                let cancel =
-                    opcode::AsyncCancel::new(self.slots.ticket(index)).build().user_data(IGNORE);
-                self.push(cancel.flags(squeue::Flags::SKIP_SUCCESS));
-            }
+            _ => self.push_cancel(index),
         }
         Cancelled::Requested
     }
@@ -472,8 +472,7 @@ impl<B: Buffer> Drop for Uring<B> {
             }
         }
         if self.slots.live() > left {
-            let all = opcode::AsyncCancel2::new(CancelBuilder::any()).build().user_data(IGNORE);
-            self.push(all);
+            self.push_cancel_all();
         }
         while self.slots.live() > left && Instant::now() < deadline {
             self.push_backlog();
