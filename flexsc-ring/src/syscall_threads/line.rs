@@ -16,6 +16,9 @@ pub(super) enum Place {
     Line(u64),
 }
 
+/// Below this length a line keeps the places of those who have left.
+const FEW: usize = 64;
+
 /// The place of each slot's call, and the calls that wait for an entry, in order.
 pub(super) struct Line {
     places: Vec<Place>,
@@ -76,7 +79,8 @@ impl Line {
         None
     }
 
-    /// Takes a call out that is in line; its room is given back when those before it have left.
+    /// Takes a call out that is in line; its room is given back when those before it have left, or
+    /// when more than half of the line is such room.
     pub(super) fn remove(&mut self, slot: u32, number: u64) {
         let at = number.wrapping_sub(self.left) as usize;
         if let Some(waiting) = self.waiting.get_mut(at).filter(|waiting| waiting.0 == slot) {
@@ -84,5 +88,81 @@ impl Line {
             self.live -= 1;
         }
         self.set_place(slot, Place::Nowhere);
+        if self.waiting.len() > FEW.max(2 * self.live) {
+            self.close_up();
+        }
+    }
+
+    /// Those who wait take the places of those who have left: each removal pays for two moves at most.
+    fn close_up(&mut self) {
+        self.waiting.retain(|(slot, _)| *slot != NONE);
+        self.waiting.shrink_to(FEW.max(2 * self.live));
+        for (at, (slot, _)) in self.waiting.iter().enumerate() {
+            self.places[*slot as usize] = Place::Line(self.left + at as u64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trap::NOTHING;
+
+    fn trap(n: u64) -> Trap {
+        Trap { number: NOTHING, makes_fd: false, makes_mapping: false, args: [n; 6] }
+    }
+
+    /// Slots of which each is in line once at most.
+    fn remove(line: &mut Line, slot: u32) {
+        let Place::Line(number) = line.place(slot) else { panic!("{slot} is in line") };
+        line.remove(slot, number);
+        assert_eq!(line.place(slot), Place::Nowhere);
+    }
+
+    #[test]
+    fn calls_cancelled_behind_one_that_waits_hold_no_room() {
+        let mut line = Line::new();
+        line.push(0, trap(0));
+        for n in 1..=1_000_000 {
+            line.push(1, trap(n));
+            remove(&mut line, 1);
+            assert!(line.waiting.len() <= 2 * FEW, "after {n}: {}", line.waiting.len());
+        }
+        assert!(line.waiting.capacity() <= 8 * FEW, "{}", line.waiting.capacity());
+        assert_eq!(line.pop().map(|(slot, trap)| (slot, trap.args[0])), Some((0, 0)));
+        assert!(line.pop().is_none() && line.is_empty());
+    }
+
+    #[test]
+    fn a_line_gives_out_in_order_what_was_not_cancelled() {
+        for keep in [1, 2, 3, 7, 100] {
+            let mut line = Line::new();
+            let mut oracle = VecDeque::new();
+            let mut seed = 1u64;
+            for round in 0..50u32 {
+                for slot in (0..200u32).filter(|slot| slot % 50 == round) {
+                    line.push(slot, trap(slot.into()));
+                    oracle.push_back(slot);
+                }
+                let mut gone = Vec::new();
+                for slot in &oracle {
+                    seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    if seed >> 33 & 127 > keep {
+                        gone.push(*slot);
+                    }
+                }
+                for slot in gone {
+                    remove(&mut line, slot);
+                    oracle.retain(|other| *other != slot);
+                }
+                assert!(line.slots().eq(oracle.iter().copied()));
+                if round % 5 == 4 {
+                    let out = line.pop();
+                    assert_eq!(out.map(|(slot, _)| slot), oracle.pop_front());
+                    assert!(out.is_none_or(|(slot, trap)| trap.args[0] == slot.into()));
+                }
+                assert_eq!(line.is_empty(), oracle.is_empty());
+            }
+        }
     }
 }
