@@ -2,7 +2,7 @@
 //!
 //! | module | the question it answers |
 //! |---|---|
-//! | `call`, `calls`, `result` | what can be posted, and what comes back? |
+//! | `call`, `calls`, `facts`, `result` | what can be posted, and what comes back? |
 //! | `chain`, `chains` | which calls can be made one after the other, and which is next? |
 //! | `address`, `socket_option`, `mapping` | what do connect, setsockopt, mmap speak of? |
 //! | `ring` | how is it posted, reaped, awaited, cancelled? |
@@ -21,6 +21,7 @@
 //! | `epoch`, `waker` | how is a wait ended from elsewhere? |
 //! | `probe` | what does this kernel allow? |
 //! | `fallback` | what went another way, and how often? |
+//! | `machine` | what do kernel, limits and processors offer to this process? |
 //! | `sys`, `atomics` | the ways into the kernel, and the atomics that a model replaces |
 
 mod address;
@@ -36,10 +37,12 @@ mod engine;
 mod entry;
 mod epoch;
 mod event_loop;
+mod facts;
 mod fallback;
 mod idle;
 mod interrupt;
 mod lent;
+mod machine;
 mod mapping;
 mod op;
 mod options;

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Weak;
 use std::time::Duration;
 
-use crate::sys;
+use crate::machine;
 
 /// Who makes the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -83,11 +83,11 @@ pub enum Placement {
 impl Placement {
     fn check(&self) -> Result<(), RingError> {
         let Placement::Cpus(asked) = self else { return Ok(()) };
-        let refused = asked.iter().copied().find(|cpu| !sys::can_run_on(*cpu));
+        let refused = asked.iter().copied().find(|cpu| !machine::can_run_on(*cpu));
         if refused.is_none() && !asked.is_empty() {
             return Ok(());
         }
-        let names: Vec<_> = sys::allowed_cpus().iter().map(usize::to_string).collect();
+        let names: Vec<_> = machine::allowed_cpus().iter().map(usize::to_string).collect();
         let bounds = format!("one or more of the processors {}", names.join(", "));
         let (option, value) = match refused {
             Some(cpu) => ("placement", cpu as u64),
@@ -212,7 +212,7 @@ impl Options {
             let us = usize::try_from(idle.as_micros()).unwrap_or(usize::MAX);
             return refuse("sqpoll_idle (us)", us, "1000 to 3600000000, which is 1 ms to 1 h");
         }
-        if let Some(cpu) = self.sqpoll_cpu.filter(|cpu| *cpu >= sys::processors()) {
+        if let Some(cpu) = self.sqpoll_cpu.filter(|cpu| *cpu >= machine::processors()) {
             return refuse("sqpoll_cpu", cpu, "the number of a processor that is there, from 0 on");
         }
         self.placement.check()

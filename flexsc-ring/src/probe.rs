@@ -13,8 +13,8 @@ use self::cause::Signs;
 pub use self::limits::Limit;
 use self::trials::Trial;
 use crate::engine::{AnyRing, setup};
+use crate::machine::{self, Resource};
 use crate::options::{Engine, Options, RingError};
-use crate::sys::{self, Resource};
 
 /// What trials on this thread have shown: what io_uring can do here, or why it cannot be used,
 /// whether syscall threads can be started, which bounds apply, and which engine comes of it.
@@ -86,7 +86,7 @@ impl Probe {
     /// returns.
     pub fn run() -> Probe {
         let mut probe = Probe {
-            kernel: sys::kernel_release(),
+            kernel: machine::kernel_release(),
             usable: false,
             why_not: None,
             cause: None,

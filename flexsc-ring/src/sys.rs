@@ -166,7 +166,7 @@ pub(crate) fn statx_fd(fd: RawFd) -> io::Result<libc::statx> {
 }
 
 /// Whole seconds of a timeout, bounded to what the kernel can add to its clock.
-fn seconds(timeout: Duration) -> i64 {
+pub(crate) fn seconds(timeout: Duration) -> i64 {
     timeout.as_secs().min(1 << 31) as i64
 }
 
@@ -210,115 +210,6 @@ pub(crate) fn is_internet_stream(fd: RawFd) -> bool {
         && has(libc::SO_DOMAIN, &[libc::AF_INET, libc::AF_INET6])
 }
 
-/// Enters an io_uring: submits, and waits for `want` completions, at most for `timeout`.
-/// `ring` is a descriptor, or the index of a registered one with `REGISTERED_RING` in `flags`.
-pub(crate) fn uring_enter(
-    ring: RawFd,
-    submit: u32,
-    want: u32,
-    flags: u32,
-    timeout: Option<Duration>,
-) -> io::Result<u32> {
-    #[repr(C)]
-    struct Arg {
-        sigmask: u64,
-        sigmask_size: u32,
-        min_wait_us: u32,
-        timespec: u64,
-    }
-    #[repr(C)]
-    struct Timespec {
-        secs: i64,
-        nanos: i64,
-    }
-    let number = libc::SYS_io_uring_enter;
-    let ret = match timeout {
-        None => {
-            let none = std::ptr::null::<u8>();
-            // SAFETY: no argument structure; the entries were pushed under their own contract.
-            unsafe { libc::syscall(number, ring, submit, want, flags, none, 0) }
-        }
-        Some(t) => {
-            let spec = Timespec { secs: seconds(t), nanos: t.subsec_nanos().into() };
-            let timespec = (&raw const spec).expose_provenance() as u64;
-            let arg = Arg { sigmask: 0, sigmask_size: 0, min_wait_us: 0, timespec };
-            let flags = flags | io_uring::EnterFlags::EXT_ARG.bits();
-            // SAFETY: `arg` and `spec` outlive the call.
-            unsafe { libc::syscall(number, ring, submit, want, flags, &arg, size_of::<Arg>()) }
-        }
-    };
-    if ret < 0 { Err(io::Error::last_os_error()) } else { Ok(ret as u32) }
-}
-
-/// `io_uring_rsrc_update`.
-#[repr(C)]
-struct RingFd {
-    offset: u32,
-    reserved: u32,
-    data: u64,
-}
-
-fn update_ring_fds(ring: RawFd, operation: u32, update: &mut RingFd) -> io::Result<()> {
-    let number = libc::SYS_io_uring_register;
-    // SAFETY: `update` outlives the call and has the layout of `io_uring_rsrc_update`.
-    let ret = unsafe { libc::syscall(number, ring, operation, std::ptr::from_mut(update), 1) };
-    if ret < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-/// Registers an io_uring's own descriptor with this thread, which holds 16 of them; gives the index
-/// to enter it by. The thread keeps the io_uring alive until `unregister_ring_fd`.
-pub(crate) fn register_ring_fd(ring: RawFd) -> io::Result<RawFd> {
-    const REGISTER_RING_FDS: u32 = 20;
-    let mut update = RingFd { offset: u32::MAX, reserved: 0, data: ring as u64 };
-    update_ring_fds(ring, REGISTER_RING_FDS, &mut update)?;
-    Ok(update.offset as RawFd)
-}
-
-/// Takes back what `register_ring_fd` did on this thread.
-pub(crate) fn unregister_ring_fd(ring: RawFd, index: RawFd) {
-    const UNREGISTER_RING_FDS: u32 = 21;
-    let mut update = RingFd { offset: index as u32, reserved: 0, data: 0 };
-    let _ = update_ring_fds(ring, UNREGISTER_RING_FDS, &mut update);
-}
-
-/// What a limit of the process bounds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Resource {
-    /// Bytes that stay in memory.
-    LockedMemory,
-    /// Descriptors.
-    OpenFiles,
-    /// Tasks of the user.
-    Tasks,
-}
-
-/// A limit as it is enforced, and as it may be raised to; `None` is no limit.
-pub(crate) fn limit(resource: Resource) -> (Option<u64>, Option<u64>) {
-    let number = match resource {
-        Resource::LockedMemory => libc::RLIMIT_MEMLOCK,
-        Resource::OpenFiles => libc::RLIMIT_NOFILE,
-        Resource::Tasks => libc::RLIMIT_NPROC,
-    };
-    let none = libc::RLIM_INFINITY;
-    let mut limit = libc::rlimit { rlim_cur: none, rlim_max: none };
-    // SAFETY: `limit` outlives the call. It fails only for a number that is unknown.
-    unsafe { libc::getrlimit(number, &mut limit) };
-    let bounded = |value: libc::rlim_t| (value != none).then_some(value);
-    (bounded(limit.rlim_cur), bounded(limit.rlim_max))
-}
-
-/// Processors that are in operation.
-pub(crate) fn processors() -> usize {
-    // SAFETY: no pointers.
-    let n = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
-    usize::try_from(n).unwrap_or(1)
-}
-
-/// `uname -r`.
-pub(crate) fn kernel_release() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
-}
-
 /// Unmaps what a call has mapped.
 ///
 /// # Safety
@@ -351,54 +242,4 @@ pub(crate) fn ready_now(from: RawFd, to: RawFd) -> (bool, bool) {
 pub(crate) unsafe fn close_raw(fd: i64) {
     // SAFETY: passed on to the caller.
     drop(unsafe { adopt(fd) });
-}
-
-/// The processors that the process's first thread may use, in order: those of the process, as threads
-/// that stay on one are rarely the first.
-pub(crate) fn allowed_cpus() -> Vec<usize> {
-    // SAFETY: no pointers.
-    cpus_of(unsafe { libc::getpid() })
-}
-
-/// The processors that a thread may use, in order; 0: this thread.
-fn cpus_of(thread: libc::pid_t) -> Vec<usize> {
-    // SAFETY: all bit patterns of a processor set are valid.
-    let mut set = unsafe { std::mem::zeroed::<libc::cpu_set_t>() };
-    // SAFETY: `set` has the size that is told.
-    let asked = unsafe { libc::sched_getaffinity(thread, size_of_val(&set), &mut set) };
-    let most = if asked == 0 { libc::CPU_SETSIZE as usize } else { 0 };
-    // SAFETY: below the size of the set.
-    (0..most).filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) }).collect()
-}
-
-/// The kernel lets threads of this process run on that processor: found out by going there and back.
-pub(crate) fn can_run_on(cpu: usize) -> bool {
-    let here = cpus_of(0);
-    here.contains(&cpu) || (stay_on(&[cpu]) && stay_on(&here))
-}
-
-/// The processor that this thread is on.
-pub(crate) fn current_cpu() -> Option<usize> {
-    // SAFETY: no pointers.
-    usize::try_from(unsafe { libc::sched_getcpu() }).ok()
-}
-
-/// Keeps this thread on some processors. False: the kernel does not let it.
-pub(crate) fn stay_on(cpus: &[usize]) -> bool {
-    // SAFETY: all bit patterns of a processor set are valid.
-    let mut set = unsafe { std::mem::zeroed::<libc::cpu_set_t>() };
-    for cpu in cpus.iter().filter(|cpu| **cpu < libc::CPU_SETSIZE as usize) {
-        // SAFETY: below the size of the set.
-        unsafe { libc::CPU_SET(*cpu, &mut set) };
-    }
-    // SAFETY: `set` has the size that is told.
-    unsafe { libc::sched_setaffinity(0, size_of_val(&set), &set) == 0 }
-}
-
-/// The time that this thread has run.
-pub(crate) fn thread_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` outlives the call.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::sys;
+use crate::machine;
 
 /// A limit of the process (`getrlimit`); `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +16,8 @@ pub struct Limit {
 }
 
 impl Limit {
-    pub(super) fn of(resource: sys::Resource) -> Limit {
-        let (soft, hard) = sys::limit(resource);
+    pub(super) fn of(resource: machine::Resource) -> Limit {
+        let (soft, hard) = machine::limit(resource);
         Limit { soft, hard }
     }
 }

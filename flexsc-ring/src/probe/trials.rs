@@ -11,6 +11,7 @@ use io_uring::{IoUring, cqueue, opcode, register, squeue};
 use memmap2::MmapMut;
 
 use crate::engine::setup;
+use crate::machine;
 use crate::options::RingError;
 use crate::sys;
 
@@ -93,7 +94,7 @@ fn expect(holds: bool, what: &str) -> io::Result<()> {
 fn multishot_accept() -> io::Result<()> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     expect(
-        setup::multishot_accept_works(&sys::kernel_release()),
+        setup::multishot_accept_works(&machine::kernel_release()),
         "kernels 6.6 to 6.8 were seen to give wrong descriptors",
     )?;
     let number = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::crew::Crew;
 use super::serve::{LONGEST, SAMPLED, Shared};
+use crate::machine;
 use crate::specializer::{Load, Place, Specializer};
 use crate::sys;
 use crate::trap::Trap;
@@ -57,7 +58,7 @@ impl Meter {
         let now = Instant::now();
         let mark = Mark {
             at: now,
-            poster: sys::thread_time(),
+            poster: machine::thread_time(),
             lingered: Duration::ZERO,
             waking: Duration::ZERO,
             made_here: 0,
@@ -115,7 +116,7 @@ impl Meter {
         let before = self.mark;
         self.mark = Mark {
             at: now,
-            poster: sys::thread_time(),
+            poster: machine::thread_time(),
             lingered: self.lingered,
             waking: crew.waking,
             made_here: self.made_here,

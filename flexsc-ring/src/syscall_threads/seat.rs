@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::machine;
 use crate::options::Placement;
-use crate::sys;
 
 /// No processor has this number.
 pub(super) const NO_SEAT: usize = usize::MAX;
@@ -21,7 +21,7 @@ pub(super) enum Seat {
 }
 
 fn here() -> AtomicUsize {
-    AtomicUsize::new(sys::current_cpu().unwrap_or(NO_SEAT))
+    AtomicUsize::new(machine::current_cpu().unwrap_or(NO_SEAT))
 }
 
 impl Seat {
@@ -31,7 +31,7 @@ impl Seat {
             Placement::Anywhere => Seat::Anywhere,
             Placement::Cpus(cpus) => Seat::Cpus(cpus.clone()),
             Placement::Poster => Seat::With { poster: here() },
-            Placement::Measured => Seat::Apart { poster: here(), allowed: sys::allowed_cpus() },
+            Placement::Measured => Seat::Apart { poster: here(), allowed: machine::allowed_cpus() },
         }
     }
 
@@ -39,7 +39,7 @@ impl Seat {
     #[inline]
     pub(super) fn follow(&self) {
         let (Seat::With { poster } | Seat::Apart { poster, .. }) = self else { return };
-        if let Some(now) = sys::current_cpu()
+        if let Some(now) = machine::current_cpu()
             && now != poster.load(Ordering::Relaxed)
         {
             poster.store(now, Ordering::Relaxed);
@@ -61,10 +61,10 @@ impl Seat {
         match self {
             Seat::Apart { allowed, .. } => {
                 let others: Vec<usize> = allowed.iter().copied().filter(|cpu| *cpu != to).collect();
-                sys::stay_on(if others.is_empty() { allowed } else { &others });
+                machine::stay_on(if others.is_empty() { allowed } else { &others });
             }
             _ => {
-                sys::stay_on(&[to]);
+                machine::stay_on(&[to]);
             }
         }
     }

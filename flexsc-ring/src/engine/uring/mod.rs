@@ -9,6 +9,7 @@ mod registered;
 pub(crate) mod setup;
 mod sqe;
 mod submit;
+mod sys;
 
 use std::collections::VecDeque;
 use std::io;
@@ -31,12 +32,12 @@ use crate::chains::Chains;
 use crate::completions::Completions;
 use crate::engine::GRACE;
 use crate::fallback::{Reason, Stats};
+use crate::machine;
 use crate::op::{CANCELED, Op, split};
 use crate::options::{Engine, Options, Report, RingError, SharedPoller};
 use crate::result::{Cancelled, Completion, PostError, Ticket};
 use crate::ring::Ring;
 use crate::slots::{NONE, Slots, Stage};
-use crate::sys;
 use crate::syscall_threads::{Stopping, SyscallThreads};
 use crate::timers::Timers;
 use crate::waker::Waker;
@@ -107,7 +108,7 @@ impl<B: Buffer> Uring<B> {
             })?;
         let offer = Offer::new(&ring, options.pool_buffers)
             .map_err(|source| RingError::Uring { step: "provided buffer ring", source })?;
-        let multishot_accept = setup::multishot_accept_works(&sys::kernel_release());
+        let multishot_accept = setup::multishot_accept_works(&machine::kernel_release());
         if !multishot_accept {
             notes.push("multishot accept is made of single ones on this kernel".to_owned());
         }
@@ -231,7 +232,7 @@ impl<B: Buffer> Uring<B> {
         let trap = slot.trap();
         self.stats.enters += 1;
         // SAFETY: made of this slot, which stays as it is over the call.
-        let ret = unsafe { sys::trap(trap.number, &trap.args) };
+        let ret = unsafe { crate::sys::trap(trap.number, &trap.args) };
         self.returned(index, ret);
     }
 

@@ -6,8 +6,8 @@ use std::os::fd::AsRawFd;
 use io_uring::squeue::{self, Flags};
 use io_uring::{IoUring, cqueue, opcode, register};
 
+use crate::machine;
 use crate::options::{Options, RingError};
-use crate::sys;
 
 /// Completion entries for each submission entry: multishot calls complete often.
 const COMPLETIONS_PER_ENTRY: u32 = 4;
@@ -59,7 +59,7 @@ fn builder(entries: u32) -> Builder {
 
 /// Makes an io_uring whose queue a kernel thread polls, and tries it.
 pub(crate) fn make_polled(options: &Options) -> Result<Made, RingError> {
-    if sys::processors() < 2 {
+    if machine::processors() < 2 {
         return Err(RingError::OneProcessor);
     }
     let entries = options.entries.max(2);

@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 use io_uring::squeue::Entry;
 use io_uring::{EnterFlags, IoUring};
 
-use super::Uring;
+use super::{Uring, sys};
 use crate::call::Buffer;
 use crate::fallback::Reason;
 use crate::options::{RingError, SharedPoller};
-use crate::sys;
 
 /// Entries that found no room in the submission queue.
 pub(super) enum Batch {
