@@ -8,12 +8,14 @@
 mod kinds;
 
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use flexsc_ring::{
-    AnyRing, Call, Cancelled, Engine, Options, PostError, RecvBuf, Ring, Ticket, Value,
+    AnyRing, Call, Cancelled, Engine, Options, PostError, Reason, RecvBuf, Ring, Ticket, Value,
 };
 
 use crate::support::{
@@ -51,6 +53,9 @@ struct World {
     held: Vec<RecvBuf>,
     hoarding: bool,
     elsewhere: Sender<RecvBuf>,
+    /// Buffers that the other thread was sent, and those that it has dropped.
+    sent: usize,
+    dropped: Arc<AtomicUsize>,
 }
 
 type Step = Box<dyn FnOnce(&mut World)>;
@@ -113,7 +118,7 @@ impl World {
                 match self.random.below(3) {
                     _ if self.hoarding => self.held.push(bytes),
                     0 => drop(bytes),
-                    _ => self.elsewhere.send(bytes).expect("the other thread lives"),
+                    _ => self.send(bytes),
                 }
             }
             Ok(Value::Moved { n, buf }) => {
@@ -145,8 +150,8 @@ impl World {
         self.hoarding = false;
         let deadline = Instant::now() + SOON;
         while self.ring.in_flight() > 0 {
-            for bytes in self.held.drain(..) {
-                self.elsewhere.send(bytes).expect("the other thread lives");
+            for bytes in std::mem::take(&mut self.held) {
+                self.send(bytes);
             }
             let late = Instant::now() > deadline;
             let open = || self.ledger.iter().filter(|call| !call.ended).map(|call| call.what);
@@ -184,14 +189,28 @@ impl World {
         true
     }
 
-    /// Lets calls that do not wait for a buffer or for a thread get to where they wait for their
-    /// descriptor.
+    /// Lets the other thread drop a buffer.
+    fn send(&mut self, bytes: RecvBuf) {
+        self.sent += 1;
+        self.elsewhere.send(bytes).expect("the other thread lives");
+    }
+
+    /// Lets calls get to where they wait for their descriptor: no receive lacks a buffer, and the
+    /// kernel, which on sqpoll comes when it likes, has taken what was posted.
     fn quieten(&mut self) {
         self.hoarding = false;
         self.held.clear();
-        let deadline = Instant::now() + Duration::from_millis(5);
-        while Instant::now() < deadline {
-            self.turn(Duration::from_micros(500));
+        let deadline = Instant::now() + SOON;
+        let mut quiet = 0;
+        while quiet < 4 {
+            assert!(Instant::now() < deadline, "it gets quiet: {}", self.ring.stats());
+            let before = (self.ring.stats().fallbacks(Reason::PoolEmpty), self.sent);
+            (0..4).for_each(|_| self.turn(Duration::from_micros(500)));
+            let last = self.post("nop", &[], Call::nop());
+            self.await_end(last);
+            let after = (self.ring.stats().fallbacks(Reason::PoolEmpty), self.sent);
+            let home = self.dropped.load(Ordering::Acquire) == self.sent;
+            quiet = if home && before == after { quiet + 1 } else { 0 };
         }
     }
 
@@ -204,9 +223,17 @@ impl World {
 }
 
 /// A thread that drops what it is sent.
-fn dropper() -> (Sender<RecvBuf>, JoinHandle<()>) {
+fn dropper() -> (Sender<RecvBuf>, Arc<AtomicUsize>, JoinHandle<()>) {
     let (sender, receiver) = channel::<RecvBuf>();
-    (sender, std::thread::spawn(move || receiver.into_iter().for_each(drop)))
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&dropped);
+    let drop_all = move || {
+        for bytes in receiver {
+            drop(bytes);
+            count.fetch_add(1, Ordering::Release);
+        }
+    };
+    (sender, dropped, std::thread::spawn(drop_all))
 }
 
 /// One ring and its faults. False: the machine has no such engine.
@@ -221,9 +248,10 @@ fn world(engine: Engine, seed: u64) -> bool {
         ..Options::with_engine(engine)
     };
     let Some(ring) = made(AnyRing::new(&options)) else { return false };
-    let (elsewhere, thread) = dropper();
+    let (elsewhere, dropped, thread) = dropper();
     let (ledger, held) = (Vec::new(), Vec::new());
-    let mut world = World { random, ring, ledger, held, hoarding: false, elsewhere };
+    let mut world =
+        World { random, ring, ledger, held, hoarding: false, elsewhere, sent: 0, dropped };
     for _ in 0..ROUNDS {
         if !world.round() {
             break;

@@ -266,7 +266,8 @@ fn full_ring(_: &mut World) -> Fault {
     fault(flood, |_| {})
 }
 
-/// More completions than a small queue holds, without a look in between.
+/// More completions than a small queue holds, without a look in between. No more writes than 127:
+/// Linux (6.18) loses the event that comes while it looks at a poll of which it has put off 128.
 fn many_completions(world: &mut World) -> Fault {
     let (ours, mut theirs) = pair();
     let heard = world.post("recv of many", NEVER, Call::recv_multishot(ours.as_raw_fd()));
@@ -274,9 +275,9 @@ fn many_completions(world: &mut World) -> Fault {
         world.post("nop", NEVER, Call::nop());
     }
     fault(
-        move |_| stream(200).iter().for_each(|byte| theirs.write_all(&[*byte]).expect("room")),
+        move |_| stream(120).iter().for_each(|byte| theirs.write_all(&[*byte]).expect("room")),
         move |world| {
-            assert_eq!(world.ledger[heard].bytes, stream(200));
+            assert_eq!(world.ledger[heard].bytes, stream(120));
             drop(ours);
         },
     )
