@@ -1,5 +1,6 @@
 //! Chains under way: which of their calls is next, with which descriptor, and what came of them.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::os::fd::{OwnedFd, RawFd};
 
@@ -24,6 +25,8 @@ type Outcome<B> = Result<Value<B>, Failure<B>>;
 pub(crate) enum Next<B> {
     /// Make its call of this number, which [`Chains::take`] gives out.
     Run(usize),
+    /// Give up its call of this number, which is held in its slot.
+    GiveUp(usize),
     /// Nothing: calls of it are running.
     Wait,
     /// It has ended.
@@ -38,14 +41,14 @@ struct Record<B> {
     generation: u32,
     live: bool,
     user: u64,
-    /// Its calls; those that were given out are `Nop` by now.
+    /// Its calls; those that were given out own nothing by now.
     calls: Vec<Call<B>>,
     /// Calls that were given out, or not made.
     step: usize,
     /// Calls that have begun; those behind, up to `step`, are held in their slots.
     begun: usize,
     /// Calls that are running, a bit each.
-    running: u16,
+    running: u32,
     /// For each call given out, that whose descriptor it still has to be told, or [`KNOWN`].
     sources: [u8; MOST],
     /// The slot in whose name the calls from `first` to `step` run as a program, or [`NONE`], and
@@ -72,8 +75,8 @@ pub(crate) struct Chains<B> {
     records: Vec<Record<B>>,
     free: Vec<u32>,
     live: usize,
-    calls: usize,
-    running: usize,
+    /// Those that may go on: new ones, and those of which no call is running any more.
+    onward: VecDeque<u32>,
 }
 
 /// What a chain of `n` calls counts as.
@@ -121,87 +124,85 @@ impl<B> Record<B> {
         }
     }
 
-    /// The descriptor that a close at this place closes, if its call has opened one.
-    fn take_opened(&mut self) -> Option<OwnedFd> {
-        self.depth = self.depth.checked_sub(1)?;
-        let step = self.open[self.depth];
-        take_fd(self.results.get_mut(usize::from(step))?)
-    }
-
     /// Its descriptor may come yet.
     fn is_awaited(&self, opener: u8) -> bool {
         let at = usize::from(opener);
         self.running >> at & 1 != 0 || (self.begun..self.step).contains(&at)
     }
 
-    /// Puts the descriptor into the next call. False: it is not to be made, and has its result.
+    /// The call at `step` is not to be made.
+    #[cold]
+    fn not_made(&mut self, step: usize) -> bool {
+        let call = std::mem::replace(&mut self.calls[step], Call::Nop);
+        self.results[step] = Err(failure(CANCELED, Lent::of(call)));
+        false
+    }
+
+    /// Gives out the next call, if it is to be made; else it has its result.
     #[inline]
-    fn prepare(&mut self) -> bool {
-        self.sources[self.step] = KNOWN;
-        let top = self.depth.checked_sub(1).map(|top| self.open[top]);
-        let awaited = top.filter(|opener| self.is_awaited(*opener));
-        let call = &mut self.calls[self.step];
+    fn give(&mut self) -> bool {
+        let step = self.step;
+        let made = self.prepare(step);
+        self.step = step + 1;
+        made
+    }
+
+    /// Puts the descriptor opened last into a call. False: it is not to be made, and has its result.
+    #[inline]
+    fn prepare(&mut self, step: usize) -> bool {
+        self.sources[step] = KNOWN;
+        let call = &mut self.calls[step];
         if let Call::CloseOpened = call {
-            if let Some(opener) = awaited {
-                self.depth -= 1;
-                self.sources[self.step] = opener;
-                return true;
-            }
-            let Some(fd) = self.take_opened() else {
-                self.results[self.step] = Err(failure(CANCELED, Lent::Nothing));
-                return false;
-            };
-            self.calls[self.step] = Call::Close(fd);
-            return true;
+            return self.prepare_close(step);
         }
-        if self.depth > 0 {
-            let opener = usize::from(self.open[self.depth - 1]);
-            let known = made_fd(&self.results[opener]).unwrap_or(OPENED);
-            let source = &mut self.sources[self.step];
+        if let Some(top) = self.depth.checked_sub(1) {
+            let opener = self.open[top];
+            let (made, source) = (&self.results[usize::from(opener)], &mut self.sources[step]);
             call.each_fd(|fd| {
                 if *fd == OPENED {
-                    *fd = known;
-                    *source = awaited.unwrap_or(KNOWN);
+                    match made_fd(made) {
+                        Some(known) => *fd = known,
+                        None => *source = opener,
+                    }
                 }
             });
         }
-        if call.opens() {
-            self.open[self.depth] = self.step as u8;
-            self.depth += 1;
-        }
-        if self.stopped {
-            let call = std::mem::replace(call, Call::Nop);
-            self.results[self.step] = Err(failure(CANCELED, Lent::of(call)));
-            return false;
-        }
         match *call {
-            Call::Read { start, .. } => self.read = (self.step, start),
-            Call::SendRead { fd } => {
-                let Some(send) = self.send_read(fd) else {
-                    self.results[self.step] = Err(failure(CANCELED, Lent::Nothing));
-                    return false;
-                };
-                self.calls[self.step] = send;
+            Call::OpenAt2 { .. } | Call::Accept { .. } => {
+                self.open[self.depth] = step as u8;
+                self.depth += 1;
             }
+            Call::Read { start, .. } => self.read = (step, start),
+            Call::SendRead { fd } if !self.stopped => match self.send_read(fd) {
+                Some(send) => self.calls[step] = send,
+                None => return self.not_made(step),
+            },
             _ => {}
         }
-        true
+        !self.stopped || self.not_made(step)
     }
 
-    /// Gives out the next call, if it is to be made.
+    /// Gives a close the descriptor opened last, as its own from now on.
     #[inline]
-    fn give(&mut self) -> bool {
-        let made = self.prepare();
-        self.running |= u16::from(made) << self.step;
-        self.step += 1;
-        self.begun = self.step;
-        made
+    fn prepare_close(&mut self, step: usize) -> bool {
+        let Some(top) = self.depth.checked_sub(1) else { return self.not_made(step) };
+        let opener = self.open[top];
+        self.depth = top;
+        if self.is_awaited(opener) {
+            self.sources[step] = opener;
+            return true;
+        }
+        match take_fd(&mut self.results[usize::from(opener)]) {
+            Some(fd) => self.calls[step] = Call::Close(fd),
+            None => return self.not_made(step),
+        }
+        true
     }
 }
 
 impl<B> Chains<B> {
     pub(crate) fn new() -> Self {
-        Chains { records: Vec::new(), free: Vec::new(), live: 0, calls: 0, running: 0 }
+        Chains { records: Vec::new(), free: Vec::new(), live: 0, onward: VecDeque::new() }
     }
 
     /// No chain is under way.
@@ -210,20 +211,14 @@ impl<B> Chains<B> {
         self.live == 0
     }
 
-    /// What the chains count as, beyond their calls that are running in slots.
-    #[inline]
-    pub(crate) fn beyond(&self) -> usize {
-        self.calls - self.running
-    }
-
-    /// Begins a chain that was checked.
+    /// Begins a chain that was checked, which may go on then.
     pub(crate) fn begin(&mut self, chain: Chain<B>, user: u64) -> u32 {
         let index = self.free.pop().unwrap_or_else(|| {
             self.records.push(Record::new());
             self.records.len() as u32 - 1
         });
         self.live += 1;
-        self.calls += weight(chain.len());
+        self.onward.push_back(index);
         let record = &mut self.records[index as usize];
         record.results.resize_with(chain.len(), || Ok(Value::Done));
         record.calls = chain.calls;
@@ -257,18 +252,33 @@ impl<B> Chains<B> {
         (low & TICKET != 0).then_some(low & !TICKET)
     }
 
-    /// The calls that are still to be made, from the next one on.
-    pub(crate) fn ahead(&self, index: u32) -> &[Call<B>] {
-        let record = &self.records[index as usize];
-        &record.calls[record.step..]
+    /// A chain may go on.
+    #[inline]
+    pub(crate) fn any_onward(&self) -> bool {
+        !self.onward.is_empty()
     }
 
-    /// As `ahead`, if none of its calls is running and none has failed; else nothing.
+    /// A chain that may go on, which is for the caller to do.
     #[inline]
-    pub(crate) fn may_follow(&self, index: u32) -> &[Call<B>] {
-        let record = &self.records[index as usize];
-        let free = record.running == 0 && !record.stopped;
-        record.calls.get(record.step..).filter(|_| free).unwrap_or_default()
+    pub(crate) fn onward(&mut self) -> Option<u32> {
+        self.onward.pop_front()
+    }
+
+    /// A chain may go on, although none of its calls has ended.
+    pub(crate) fn retry(&mut self, index: u32) {
+        self.onward.push_back(index);
+    }
+
+    /// A call of a chain, and those behind it.
+    #[inline]
+    pub(crate) fn calls(&self, index: u32, step: usize) -> &[Call<B>] {
+        self.records[index as usize].calls.get(step..).unwrap_or_default()
+    }
+
+    /// The calls that are still to be made, from the next one on.
+    #[inline]
+    pub(crate) fn ahead(&self, index: u32) -> &[Call<B>] {
+        self.calls(index, self.records[index as usize].step)
     }
 
     /// What the chain does next.
@@ -278,37 +288,35 @@ impl<B> Chains<B> {
         if record.running != 0 {
             return Next::Wait;
         }
+        if record.begun < record.step {
+            return Next::GiveUp(record.begun);
+        }
         while record.step < record.calls.len() {
-            if record.give() {
-                self.running += 1;
+            let made = record.give();
+            record.begun = record.step;
+            if made {
+                record.running = 1 << (record.step - 1);
                 return Next::Run(record.step - 1);
             }
         }
         Next::Over(self.over(index))
     }
 
-    /// The number of the next call, though others of the chain are running: one that needs nothing
-    /// of them.
+    /// The number of the next call too, to be put into its slot, where it is held until `began`: one
+    /// that can go with those before it.
+    #[inline]
     pub(crate) fn also(&mut self, index: u32) -> Option<usize> {
         let record = &mut self.records[index as usize];
         let made = record.step < record.calls.len() && record.give();
-        self.running += usize::from(made);
         made.then(|| record.step - 1)
     }
 
-    /// The next call and the two behind it, as they are: an open, a transfer, and the close of what
-    /// was opened, whose number the caller puts in. Gives the number of the first.
-    pub(crate) fn triple(&mut self, index: u32) -> usize {
+    /// The calls that were held begin.
+    #[inline]
+    pub(crate) fn began(&mut self, index: u32) {
         let record = &mut self.records[index as usize];
-        let first = record.step;
-        if let Call::Read { start, .. } = record.calls[first + 1] {
-            record.read = (first + 1, start);
-        }
-        record.running |= 0b111 << first;
-        record.step += 3;
+        record.running |= (1 << record.step) - (1 << record.begun);
         record.begun = record.step;
-        self.running += 3;
-        first
     }
 
     /// The call of a number that was given out.
@@ -323,10 +331,21 @@ impl<B> Chains<B> {
         self.records[index as usize].slots[step] = slot;
     }
 
-    /// A call of the chain has ended. True if none of its others is running: it may go on.
-    #[must_use]
+    /// The call that was taken last has found no slot, and is lost: the chain stops before it.
+    pub(crate) fn lost(&mut self, index: u32) {
+        let record = &mut self.records[index as usize];
+        record.stopped = true;
+        record.step -= 1;
+        record.begun = record.begun.min(record.step);
+        record.running &= !(1 << record.step);
+        if record.running == 0 {
+            self.onward.push_back(index);
+        }
+    }
+
+    /// A call of the chain has ended, which may go on if none of its others is running.
     #[inline]
-    pub(crate) fn ended(&mut self, index: u32, step: usize, outcome: Outcome<B>) -> bool {
+    pub(crate) fn ended(&mut self, index: u32, step: usize, outcome: Outcome<B>) {
         let record = &mut self.records[index as usize];
         record.stopped |= outcome.is_err();
         let before = std::mem::replace(&mut record.results[step], outcome);
@@ -334,8 +353,9 @@ impl<B> Chains<B> {
         // Known to own nothing.
         std::mem::forget(before);
         record.running &= !(1 << step);
-        self.running -= 1;
-        record.running == 0
+        if record.running == 0 {
+            self.onward.push_back(index);
+        }
     }
 
     /// Makes no further call of a chain, but closes. Gives the slots of those that are running, or
@@ -463,15 +483,14 @@ impl<B> Chains<B> {
         let record = &mut self.records[index as usize];
         // They go where the calls were, which own nothing any more: it saves an allocation.
         let calls = std::mem::take(&mut record.calls).into_iter();
-        let results = calls.zip(record.results.drain(..)).map(|(call, result)| {
+        let results = calls.zip(&mut record.results).map(|(call, result)| {
             std::mem::forget(call);
-            result
+            std::mem::replace(result, Ok(Value::Done))
         });
         let results: Vec<_> = results.collect();
         record.live = false;
         record.generation = record.generation.wrapping_add(1);
         self.live -= 1;
-        self.calls -= weight(results.len());
         self.free.push(index);
         Completion { user: record.user, result: Ok(Value::Chain(results)), more: false }
     }

@@ -37,10 +37,10 @@ impl<B> Lent<B> {
 }
 
 /// Where each of many buffers lies.
-pub(crate) type Parts = Box<[libc::iovec]>;
+pub(crate) type Vector = Box<[libc::iovec]>;
 
 /// Where the buffers lie, for a call that takes them all.
-pub(crate) fn parts_of<B: AsMut<[u8]>>(bufs: &mut [B]) -> Parts {
+pub(crate) fn vector_of<B: AsMut<[u8]>>(bufs: &mut [B]) -> Vector {
     let part = |buf: &mut B| {
         let bytes = buf.as_mut();
         libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() }
@@ -50,7 +50,7 @@ pub(crate) fn parts_of<B: AsMut<[u8]>>(bufs: &mut [B]) -> Parts {
 
 /// A message whose bytes lie in many buffers.
 pub(crate) struct Message {
-    pub(crate) parts: Parts,
+    pub(crate) parts: Vector,
     head: UnsafeCell<libc::msghdr>,
 }
 
@@ -58,7 +58,7 @@ impl Message {
     pub(crate) fn new() -> Self {
         // SAFETY: all zero is a message of nothing.
         let head = unsafe { MaybeUninit::zeroed().assume_init() };
-        Message { parts: Parts::default(), head: UnsafeCell::new(head) }
+        Message { parts: Vector::default(), head: UnsafeCell::new(head) }
     }
 
     /// The message's head, which points to the parts. Not to be called while the kernel reads it.

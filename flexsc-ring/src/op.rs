@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::address::RawAddress;
 use crate::call::{Buffer, CURRENT, Interest, RawCall, Readiness};
 use crate::interrupt::NOT_MADE;
-use crate::lent::{EventArea, Message, Parts as Vector, parts_of};
+use crate::lent::{EventArea, Message, Vector, vector_of};
 use crate::sys;
 use crate::trap::{MOST_NUMBER, NOTHING, Trap};
 use crate::work::{Offsets, Work};
@@ -273,8 +273,8 @@ impl Op {
     /// Says where the buffers lie.
     pub(crate) fn set_buffers<B: Buffer>(&mut self, bufs: &mut [B]) {
         match self {
-            Op::SendAll { message, .. } => message.parts = parts_of(bufs),
-            Op::ReadAll { parts, .. } | Op::WriteAll { parts, .. } => *parts = parts_of(bufs),
+            Op::SendAll { message, .. } => message.parts = vector_of(bufs),
+            Op::ReadAll { parts, .. } | Op::WriteAll { parts, .. } => *parts = vector_of(bufs),
             _ => {}
         }
     }

@@ -1,6 +1,7 @@
 //! The engines: who makes the calls.
 
 mod any;
+mod course;
 mod direct;
 mod polled;
 mod threads;

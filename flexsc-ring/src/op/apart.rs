@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use super::{Ends, How, Op, StatArea, Tries};
 use crate::address::{MOST_NAME, RawAddress};
 use crate::call::{Buffer, Call};
-use crate::lent::{EventArea, Lent, MOST_BUFFERS, Message, Parts as Vector};
+use crate::lent::{EventArea, Lent, MOST_BUFFERS, Message, Vector};
 use crate::result::PostError;
 use crate::work::{Offsets, Work, epoll_change};
 
@@ -154,8 +154,10 @@ fn without_buffer<B>(call: Call<B>) -> Op {
             let (number, event) = epoll_change(change);
             Work::EpollCtl { epoll, fd, number, event }
         }
+        // Its descriptor is told when it is there.
+        Call::CloseOpened => return Op::Close { fd: None },
         // Taken apart by `chains`, never posted as they are.
-        Call::CloseOpened | Call::SendRead { .. } | Call::Chain(_) => return Op::Nop,
+        Call::SendRead { .. } | Call::Chain(_) => return Op::Nop,
         // Taken apart by `split`.
         Call::Nop
         | Call::Accept { .. }

@@ -159,7 +159,7 @@ mod tests {
                 if round % 5 == 4 {
                     let out = line.pop();
                     assert_eq!(out.map(|(slot, _)| slot), oracle.pop_front());
-                    assert!(out.is_none_or(|(slot, trap)| trap.args[0] == slot.into()));
+                    assert!(out.is_none_or(|(slot, trap)| trap.args[0] == u64::from(slot)));
                 }
                 assert_eq!(line.is_empty(), oracle.is_empty());
             }

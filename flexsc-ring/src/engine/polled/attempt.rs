@@ -4,6 +4,7 @@ use super::Polled;
 use super::exec::Exec;
 use crate::buffer::RecvBuf;
 use crate::call::Buffer;
+use crate::engine::course::Course;
 use crate::fallback::Reason;
 use crate::op::{CANCELED, Direction, Op, made_fd, settle, would_block};
 use crate::result::{Completion, Value};
@@ -130,13 +131,8 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         }
     }
 
-    /// Takes a call out and queues its last completion.
-    pub(super) fn end(&mut self, index: u32, ret: i64) {
-        self.finish(index, ret, None);
-    }
-
     /// Takes a call out, after its last result, which it queues or hands to its chain.
-    fn finish(&mut self, index: u32, ret: i64, received: Option<RecvBuf>) {
+    pub(super) fn finish(&mut self, index: u32, ret: i64, received: Option<RecvBuf>) {
         let slot = self.slots.at(index);
         let (user, chain) = (slot.user.get(), slot.chain.get());
         if let Some(at) = slot.op().timer() {
@@ -148,10 +144,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             self.forget(fd);
         }
         if chain != NONE {
-            if self.chains.ended(chain, user as usize, result) {
-                self.onward.push_back(chain);
-            }
-            return;
+            return self.chains.ended(chain, user as usize, result);
         }
         self.stats.ended(ret);
         self.done.push(Completion { user, result, more: false });

@@ -15,16 +15,17 @@ use std::time::{Duration, Instant};
 use self::exec::Exec;
 use self::watch::{Event, HANG_UP, Watch};
 use super::GRACE;
+use super::course::{Course, Under};
 use crate::buffer::PoolOwner;
 use crate::call::{Buffer, Call};
 use crate::chain::refusal;
-use crate::chains::{Chains, Next, weight};
+use crate::chains::Chains;
 use crate::completions::Completions;
 use crate::fallback::{Reason, Stats};
 use crate::op::{CANCELED, Direction, Op, poll_events, ret_of, split};
 use crate::options::{Engine, Options, Report, RingError};
 use crate::result::{Cancelled, Completion, PostError, Ticket};
-use crate::slots::{NONE, Slots, Stage};
+use crate::slots::{Slots, Stage};
 use crate::sys;
 use crate::syscall_threads::Stopping;
 use crate::timers::Timers;
@@ -42,8 +43,6 @@ pub(super) struct Polled<B: Buffer, X> {
     pool: PoolOwner,
     slots: Slots<B>,
     chains: Chains<B>,
-    /// Chains of which a call has ended.
-    onward: VecDeque<u32>,
     ready: VecDeque<u64>,
     starved: VecDeque<u64>,
     timers: Timers,
@@ -80,7 +79,6 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             pool,
             slots: Slots::new(options.in_flight),
             chains: Chains::new(),
-            onward: VecDeque::new(),
             ready: VecDeque::new(),
             starved: VecDeque::new(),
             timers: Timers::default(),
@@ -108,61 +106,24 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.under_way() + self.done.ended()
-    }
-
-    /// Calls that have not ended, those to come in chains included.
-    fn under_way(&self) -> usize {
-        self.slots.live() + self.chains.beyond()
+        self.stats.in_flight() + self.done.ended()
     }
 
     pub(super) fn submit(&mut self, mut call: Call<B>, user: u64) -> Result<Ticket, PostError<B>> {
-        if self.under_way() >= self.slots.limit() {
+        if self.stats.in_flight() >= self.slots.limit() {
             return Err(PostError::Full(call, self.slots.limit()));
         }
         if let Some(refusal) = refusal(&mut call) {
             return Err(refusal.of(call));
         }
         if let Call::Chain(chain) = call {
-            let n = weight(chain.len());
-            if self.under_way() + n > self.slots.limit() {
-                return Err(PostError::Full(Call::Chain(chain), self.slots.limit()));
-            }
-            let index = self.chains.begin(chain, user);
-            let ticket = self.chains.ticket(index);
-            self.stats.submitted += n as u64;
-            self.onward.push_back(index);
-            self.go_on();
-            return Ok(Ticket::new(ticket));
+            return self.submit_chain(chain, user);
         }
         let index = self.slots.insert(split(call), user);
         let ticket = self.slots.ticket(index);
         self.stats.submitted += 1;
         self.begin(index);
         Ok(Ticket::new(ticket))
-    }
-
-    /// Makes the next calls of chains of which one has ended.
-    fn go_on(&mut self) {
-        while let Some(chain) = self.onward.pop_front() {
-            if X::PROGRAMS && self.begin_program(chain) {
-                continue;
-            }
-            match self.chains.next(chain) {
-                Next::Run(place) => {
-                    let call = self.chains.take(chain, place);
-                    let index = self.slots.insert(split(call), place as u64);
-                    self.slots.at(index).chain.set(chain);
-                    self.chains.placed(chain, place, index);
-                    self.begin(index);
-                }
-                Next::Wait => {}
-                Next::Over(completion) => {
-                    self.stats.chain_ended(&completion);
-                    self.done.push(completion);
-                }
-            }
-        }
     }
 
     /// Sends a new call on its way.
@@ -321,20 +282,6 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         self.go_on();
     }
 
-    /// Ends timeouts, and lines up calls whose pause is over.
-    fn ring_timers(&mut self) {
-        if self.timers.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        while let Some(index) = self.timers.due(now) {
-            match self.slots.at(index).op() {
-                Op::Timeout { .. } => self.end(index, 0),
-                _ => self.line_up(index),
-            }
-        }
-    }
-
     /// Looks at the epoll, sleeping if it may, and deals with its events.
     fn look(&mut self, until: Option<Duration>) -> io::Result<()> {
         let hungry = !self.starved.is_empty();
@@ -432,28 +379,35 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     }
 
     pub(super) fn cancel(&mut self, ticket: Ticket) -> Cancelled {
-        let ticket = ticket.number();
-        if let Some(chain) = self.chains.find(ticket) {
-            let met = self.cancel_chain(chain);
-            self.go_on();
-            return met;
-        }
-        let Some(index) = self.slots.find(ticket) else {
-            let known = self.slots.knows(ticket) || self.chains.knows(ticket);
-            return if known { Cancelled::TooLate } else { Cancelled::Unknown };
-        };
-        self.cancel_at(index)
+        self.cancel_any(ticket)
     }
 
-    fn cancel_chain(&mut self, chain: u32) -> Cancelled {
-        let mut met = Cancelled::Requested;
-        for index in self.chains.stop(chain).into_iter().filter(|index| *index != NONE) {
-            let is_program = self.chains.is_head(chain, index);
-            if is_program || !matches!(self.slots.at(index).op(), Op::Close { .. }) {
-                met = self.cancel_at(index);
-            }
-        }
-        met
+    pub(super) fn report_mut(&mut self) -> &mut Report {
+        &mut self.report
+    }
+
+    pub(super) fn count(&mut self, reason: Reason) {
+        self.stats.count(reason);
+    }
+}
+
+impl<B: Buffer, X: Exec> Course<B> for Polled<B, X> {
+    #[inline(always)]
+    fn under(&mut self) -> Under<'_, B> {
+        let Polled { slots, chains, timers, done, stats, .. } = self;
+        Under { slots, chains, timers, done, stats }
+    }
+
+    fn launch(&mut self, index: u32) {
+        self.begin(index);
+    }
+
+    fn relaunch(&mut self, index: u32) {
+        self.line_up(index);
+    }
+
+    fn end(&mut self, index: u32, ret: i64) {
+        self.finish(index, ret, None);
     }
 
     fn cancel_at(&mut self, index: u32) -> Cancelled {
@@ -469,12 +423,8 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         Cancelled::Requested
     }
 
-    pub(super) fn report_mut(&mut self) -> &mut Report {
-        &mut self.report
-    }
-
-    pub(super) fn count(&mut self, reason: Reason) {
-        self.stats.count(reason);
+    fn make_some(&mut self, chain: u32) -> bool {
+        X::PROGRAMS && self.begin_program(chain)
     }
 }
 

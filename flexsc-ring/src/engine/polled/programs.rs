@@ -10,8 +10,8 @@ use super::Polled;
 use super::exec::Exec;
 use crate::call::{Buffer, CURRENT, Call};
 use crate::chain::OPENED;
-use crate::lent::Lent;
-use crate::op::{CANCELED, Op, Parts, split};
+use crate::engine::course::Course;
+use crate::op::Op;
 use crate::program::really_made;
 use crate::slots::Stage;
 use crate::trap::{Step, Trap};
@@ -72,55 +72,28 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     /// Begins as many of the next calls of a chain as can run as one. False: nothing of it is held,
     /// and its next call goes alone.
     pub(super) fn begin_program(&mut self, chain: u32) -> bool {
-        if self.chains.is_running(chain) {
+        if self.chains.is_running(chain) || self.chains.is_stopped(chain) {
             return false;
         }
         let held = self.chains.held(chain);
-        if self.chains.is_stopped(chain) {
-            if !held.is_empty() {
-                self.give_up(chain, held.start);
-            }
-            return !held.is_empty();
-        }
         if held.is_empty() && !matches!(self.chains.ahead(chain), [a, b, ..] if fits(a) && fits(b))
         {
             return false;
         }
-        let (first, mut end) = (held.start, held.end);
-        for place in held {
-            self.chains.resume(chain);
-            self.tell(chain, place);
-        }
+        let first = held.start;
+        held.for_each(|place| self.tell(chain, place));
         while self.chains.ahead(chain).first().is_some_and(fits) {
             let Some(place) = self.chains.also(chain) else { break };
-            let parts = match self.chains.take(chain, place) {
-                Call::CloseOpened => {
-                    Parts { op: Op::Close { fd: None }, buf: Lent::Nothing, start: 0, end: 0 }
-                }
-                call => split(call),
-            };
-            let index = self.slots.insert(parts, place as u64);
-            self.slots.at(index).chain.set(chain);
-            self.chains.placed(chain, place, index);
-            end = place + 1;
+            self.place(chain, place);
         }
+        let end = self.chains.held(chain).end;
+        self.chains.began(chain);
         match end - first {
             0 => return false,
             1 => self.begin(self.chains.slot(chain, first)),
             _ => self.post_program(chain, first, end),
         }
         true
-    }
-
-    /// The first call that is held of a chain that has stopped: a close is made, others are not.
-    fn give_up(&mut self, chain: u32, place: usize) {
-        self.chains.resume(chain);
-        self.tell(chain, place);
-        let index = self.chains.slot(chain, place);
-        match self.slots.at(index).op() {
-            Op::Close { fd: Some(_) } => self.begin(index),
-            _ => self.end(index, CANCELED),
-        }
     }
 
     /// Puts the descriptor into a call that waits for it, if it is there by now.
@@ -174,7 +147,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         }
         self.chains.hold(chain, first + made);
         if made == 0 {
-            self.onward.push_back(chain);
+            self.chains.retry(chain);
         }
         for at in 0..made {
             self.step_ended(chain, first + at, &steps[..made], at);

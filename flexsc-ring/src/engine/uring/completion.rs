@@ -6,6 +6,7 @@ use super::sqe::readiness_of;
 use super::{IGNORE, Uring, WAKE};
 use crate::buffer::RecvBuf;
 use crate::call::Buffer;
+use crate::engine::course::Course;
 use crate::fallback::Reason;
 use crate::op::{CANCELED, KERNEL_CANCELED, Op, settle, would_block};
 use crate::result::{Completion, Value};
@@ -150,9 +151,7 @@ impl<B: Buffer> Uring<B> {
             settle(op, buf, ret, received)
         });
         if chain != NONE {
-            if self.chains.ended(chain, user as usize, result) {
-                self.onward.push_back(chain);
-            }
+            self.chains.ended(chain, user as usize, result);
             return None;
         }
         self.stats.ended(ret);

@@ -13,71 +13,44 @@ use std::time::{Duration, Instant};
 
 use super::Uring;
 use crate::call::{Buffer, CURRENT, Call};
-use crate::chain::Chain;
-use crate::chains::{Next, weight};
+use crate::engine::course::Course;
 use crate::fallback::Reason;
-use crate::op::{Op, of_statx, split};
-use crate::result::{Cancelled, Failure, PostError, Ticket, Value};
-use crate::slots::NONE;
+use crate::op::of_statx;
+use crate::result::{Failure, Value};
 use crate::sys;
 
 impl<B: Buffer> Uring<B> {
-    pub(super) fn submit_chain(
-        &mut self,
-        chain: Chain<B>,
-        user: u64,
-    ) -> Result<Ticket, PostError<B>> {
-        let n = weight(chain.len());
-        if self.under_way() + n > self.slots.limit() {
-            return Err(PostError::Full(Call::Chain(chain), self.slots.limit()));
-        }
-        let index = self.chains.begin(chain, user);
-        let ticket = self.chains.ticket(index);
-        self.stats.submitted += n as u64;
-        self.onward.push_back(index);
-        self.go_on();
-        Ok(Ticket::new(ticket))
-    }
-
-    /// Makes the next calls of chains of which one has ended.
-    pub(super) fn go_on(&mut self) {
-        while let Some(chain) = self.onward.pop_front() {
-            if self.link(chain) {
-                continue;
+    /// Makes a call of a chain, with those behind it that need not wait for its end.
+    #[inline]
+    pub(super) fn make_with_those_behind(&mut self, chain: u32, place: usize) {
+        let holds = match self.chains.calls(chain, place) {
+            [Call::StatxFd { fd }, ..] if place > 0 => {
+                let fd = *fd;
+                return self.ask(chain, place, fd);
             }
-            match self.chains.next(chain) {
-                Next::Run(place) => self.step(chain, place),
-                Next::Wait => {}
-                Next::Over(completion) => {
-                    self.stats.chain_ended(&completion);
-                    self.done.push(completion);
-                }
+            calls @ [Call::OpenAt2 { .. }, ..] if self.direct.links(calls) => {
+                return self.link(chain, place);
             }
-        }
-    }
-
-    /// Makes a call of a chain, and the close behind it too if that need not wait: a transfer at an
-    /// offset holds its file from when the kernel sees it, and the kernel sees entries in order.
-    fn step(&mut self, chain: u32, place: usize) {
-        let call = self.chains.take(chain, place);
-        if let Call::StatxFd { fd } = call
-            && place > 0
-        {
-            return self.ask(chain, place, fd);
-        }
-        let holds = match &call {
-            Call::Read { offset, .. } | Call::Write { offset, .. } => *offset != CURRENT,
+            [Call::Read { offset, .. } | Call::Write { offset, .. }, Call::CloseOpened, ..] => {
+                *offset != CURRENT
+            }
             _ => false,
         };
-        let close = holds && matches!(self.chains.ahead(chain), [Call::CloseOpened, ..]);
-        let index = self.slots.insert(split(call), place as u64);
-        self.slots.at(index).last_try.set(close);
-        self.chain_to(chain, place, index);
+        let index = self.place(chain, place);
+        self.slots.at(index).last_try.set(holds);
         self.launch(index);
-        if close && let Some(place) = self.chains.also(chain) {
-            let call = self.chains.take(chain, place);
-            let index = self.slots.insert(split(call), place as u64);
-            self.chain_to(chain, place, index);
+        if holds {
+            self.close_behind(chain);
+        }
+    }
+
+    /// Makes the close behind a transfer too: a transfer at an offset holds its file from when the
+    /// kernel sees it, and the kernel sees entries in order.
+    #[inline]
+    fn close_behind(&mut self, chain: u32) {
+        if let Some(place) = self.chains.also(chain) {
+            let index = self.place(chain, place);
+            self.chains.began(chain);
             self.launch(index);
         }
     }
@@ -89,31 +62,12 @@ impl<B: Buffer> Uring<B> {
         self.stats.enters += 1;
         let found = sys::statx_fd(fd).map(|stat| Value::Stat(of_statx(&stat)));
         let outcome = found.map_err(|error| Failure::new(error, None));
-        if self.chains.ended(chain, place, outcome) {
-            self.onward.push_front(chain);
-        }
-    }
-
-    /// Makes a slot one of a chain's.
-    pub(super) fn chain_to(&mut self, chain: u32, place: usize, index: u32) {
-        self.slots.at(index).chain.set(chain);
-        self.chains.placed(chain, place, index);
-    }
-
-    /// Stops what runs of a chain, but for closes, and makes no further call of it.
-    pub(super) fn cancel_chain(&mut self, chain: u32) -> Cancelled {
-        let mut met = Cancelled::Requested;
-        for index in self.chains.stop(chain).into_iter().filter(|index| *index != NONE) {
-            if !matches!(self.slots.at(index).op(), Op::Close { .. }) {
-                met = self.cancel_at(index);
-            }
-        }
-        self.go_on();
-        met
+        self.chains.ended(chain, place, outcome);
     }
 
     /// `wait` while chains are under way: goes on with them until there is something to reap.
     pub(super) fn turns(&mut self, until: Option<Duration>) -> io::Result<()> {
+        self.go_on();
         let start = until.filter(|time| !time.is_zero()).map(|_| Instant::now());
         let mut left = until;
         loop {
@@ -135,7 +89,7 @@ impl<B: Buffer> Uring<B> {
                 self.done.push(completion);
             }
         }
-        let some = !self.onward.is_empty();
+        let some = self.chains.any_onward();
         self.go_on();
         some
     }

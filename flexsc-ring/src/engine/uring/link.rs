@@ -9,8 +9,8 @@ use io_uring::{IoUring, opcode};
 use super::Uring;
 use crate::call::{Buffer, CURRENT, Call};
 use crate::chain::OPENED;
-use crate::lent::Lent;
-use crate::op::{CANCELED, Op, Parts, split};
+use crate::engine::course::Course;
+use crate::op::{CANCELED, Op};
 use crate::result::Completion;
 use crate::slots::{NONE, Stage};
 
@@ -55,6 +55,12 @@ impl Direct {
         ring.submitter().register_files_sparse(MOST)?;
         Ok(Direct { free: (0..MOST).rev().collect(), links: vec![Link::default(); MOST as usize] })
     }
+
+    /// There is a number free for an open with what is behind it.
+    #[inline]
+    pub(super) fn links<B>(&self, calls: &[Call<B>]) -> bool {
+        is_linkable(calls) && !self.free.is_empty()
+    }
 }
 
 /// A read or write of the descriptor just opened, that neither waits nor is tried again.
@@ -71,32 +77,30 @@ fn is_linkable<B>(calls: &[Call<B>]) -> bool {
 }
 
 impl<B: Buffer> Uring<B> {
-    /// Posts the next three calls of a chain at once, if they are such as can be linked.
-    pub(super) fn link(&mut self, chain: u32) -> bool {
-        if !is_linkable(self.chains.may_follow(chain)) {
-            return false;
+    /// Posts an open of a chain, which was given out, and the transfer and the close behind it, which
+    /// [`Direct::links`] has seen, at once.
+    pub(super) fn link(&mut self, chain: u32, place: usize) {
+        self.chains.hold(chain, place);
+        let mut slots = [self.place(chain, place), NONE, NONE];
+        for index in &mut slots[1..] {
+            let Some(place) = self.chains.also(chain) else { return };
+            *index = self.place(chain, place);
         }
-        let Some(number) = self.direct.free.pop() else { return false };
-        let place = self.chains.triple(chain);
-        let mut open = split(self.chains.take(chain, place));
-        if let Op::Open { how, .. } = &mut open.op {
-            how.flags &= !(libc::O_CLOEXEC as u64);
-        }
-        let transfer = split(self.chains.take(chain, place + 1));
-        let close = Parts { op: Op::Close { fd: None }, buf: Lent::Nothing, start: 0, end: 0 };
-        let mut slots = [NONE; 3];
-        for (i, parts) in [open, transfer, close].into_iter().enumerate() {
-            let index = self.slots.insert(parts, (place + i) as u64);
-            self.chain_to(chain, place + i, index);
+        let Some(number) = self.direct.free.pop() else { return };
+        self.chains.began(chain);
+        for index in slots {
             let slot = self.slots.at(index);
+            slot.with_op_mut(|op| {
+                if let Op::Open { how, .. } = op {
+                    how.flags &= !(libc::O_CLOEXEC as u64);
+                }
+            });
             slot.stage.set(Stage::Running);
             slot.last_try.set(true);
             slot.direct.set(number);
-            slots[i] = index;
         }
         self.direct.links[number as usize] = Link { slots, again: false, full: false, out: 3 };
         self.push_link(number);
-        true
     }
 
     /// Queues the entries of a link, as one.

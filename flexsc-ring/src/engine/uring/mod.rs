@@ -31,6 +31,7 @@ use crate::chain::refusal;
 use crate::chains::Chains;
 use crate::completions::Completions;
 use crate::engine::GRACE;
+use crate::engine::course::{Course, Under};
 use crate::fallback::{Reason, Stats};
 use crate::machine;
 use crate::op::{CANCELED, Op, split};
@@ -64,8 +65,6 @@ pub struct Uring<B: Buffer> {
     slabs: Slabs,
     slots: Slots<B>,
     chains: Chains<B>,
-    /// Chains of which a call has ended.
-    onward: VecDeque<u32>,
     direct: Direct,
     /// Entries that found no room in the submission queue.
     backlog: VecDeque<Batch>,
@@ -130,7 +129,6 @@ impl<B: Buffer> Uring<B> {
             slabs: Slabs::default(),
             slots: Slots::new(options.in_flight),
             chains: Chains::new(),
-            onward: VecDeque::new(),
             direct,
             backlog: VecDeque::new(),
             starved: VecDeque::new(),
@@ -179,53 +177,6 @@ impl<B: Buffer> Uring<B> {
         self.push(poll.build().user_data(WAKE));
     }
 
-    /// Sends a call on its way.
-    fn launch(&mut self, index: u32) {
-        let slot = self.slots.at(index);
-        slot.mark.set(false);
-        let way = match self.slabs.entry(slot) {
-            Some(entry) => Route::Entry(entry),
-            None => route(slot, offer::GROUP, self.multishot_accept, &self.opcodes),
-        };
-        match way {
-            Route::Entry(entry) => {
-                slot.stage.set(Stage::Running);
-                let ticket = self.slots.ticket(index);
-                self.push(entry.user_data(ticket));
-            }
-            Route::Thread => self.post(index),
-            Route::Trap => {
-                slot.stage.set(Stage::Ready);
-                self.stats.count(Reason::Trapped);
-                if slot.chain.get() != NONE && slot.user.get() > 0 {
-                    // What was to come before it has ended.
-                    return self.trap(index);
-                }
-                self.late.push_back(self.slots.ticket(index));
-            }
-            Route::Timer => {
-                slot.stage.set(Stage::Parked);
-                if let Some(at) = slot.op().start_timer() {
-                    self.timers.add(at, index);
-                }
-            }
-        }
-    }
-
-    /// Ends timeouts, and makes calls again whose pause is over.
-    fn ring_timers(&mut self) {
-        if self.timers.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        while let Some(index) = self.timers.due(now) {
-            match self.slots.at(index).op() {
-                Op::Timeout { .. } => self.end(index, 0),
-                _ => self.launch(index),
-            }
-        }
-    }
-
     fn trap(&mut self, index: u32) {
         let slot = self.slots.at(index);
         slot.stage.set(Stage::Running);
@@ -266,18 +217,6 @@ impl<B: Buffer> Uring<B> {
             let Some(index) = self.slots.find(ticket) else { continue };
             self.trap(index);
         }
-    }
-
-    /// Takes a call out and queues its last completion.
-    fn end(&mut self, index: u32, ret: i64) {
-        if let Some(completion) = self.finish(index, ret, None) {
-            self.done.push(completion);
-        }
-    }
-
-    /// Calls that have not ended, those to come in chains included.
-    fn under_way(&self) -> usize {
-        self.slots.live() + self.chains.beyond()
     }
 
     /// Offers buffers to the kernel, and lets receives go on that waited for them.
@@ -335,7 +274,7 @@ impl<B: Buffer> Uring<B> {
 impl<B: Buffer> Ring<B> for Uring<B> {
     #[inline]
     fn submit(&mut self, mut call: Call<B>, user: u64) -> Result<Ticket, PostError<B>> {
-        if self.under_way() >= self.slots.limit() {
+        if self.stats.in_flight() >= self.slots.limit() {
             return Err(PostError::Full(call, self.slots.limit()));
         }
         if let Some(refusal) = refusal(&mut call) {
@@ -355,7 +294,7 @@ impl<B: Buffer> Ring<B> for Uring<B> {
     fn reap(&mut self, sink: &mut impl FnMut(Completion<B>)) -> usize {
         let queued = self.done.drain(sink);
         let handed = queued + self.reap_kernel(sink);
-        if self.onward.is_empty() {
+        if !self.chains.any_onward() {
             return handed;
         }
         self.go_on();
@@ -367,15 +306,7 @@ impl<B: Buffer> Ring<B> for Uring<B> {
     }
 
     fn cancel(&mut self, ticket: Ticket) -> Cancelled {
-        let ticket = ticket.number();
-        if let Some(chain) = self.chains.find(ticket) {
-            return self.cancel_chain(chain);
-        }
-        match self.slots.find(ticket) {
-            Some(index) => self.cancel_at(index),
-            None if self.slots.knows(ticket) || self.chains.knows(ticket) => Cancelled::TooLate,
-            None => Cancelled::Unknown,
-        }
+        self.cancel_any(ticket)
     }
 
     fn stats(&self) -> Stats {
@@ -387,7 +318,7 @@ impl<B: Buffer> Ring<B> for Uring<B> {
     }
 
     fn in_flight(&self) -> usize {
-        self.under_way() + self.done.ended()
+        self.stats.in_flight() + self.done.ended()
     }
 }
 
@@ -421,6 +352,56 @@ impl<B: Buffer> Uring<B> {
         self.ring_timers();
         result
     }
+}
+
+impl<B: Buffer> Course<B> for Uring<B> {
+    #[inline(always)]
+    fn under(&mut self) -> Under<'_, B> {
+        let Uring { slots, chains, timers, done, stats, .. } = self;
+        Under { slots, chains, timers, done, stats }
+    }
+
+    fn launch(&mut self, index: u32) {
+        let slot = self.slots.at(index);
+        slot.mark.set(false);
+        let way = match self.slabs.entry(slot) {
+            Some(entry) => Route::Entry(entry),
+            None => route(slot, offer::GROUP, self.multishot_accept, &self.opcodes),
+        };
+        match way {
+            Route::Entry(entry) => {
+                slot.stage.set(Stage::Running);
+                let ticket = self.slots.ticket(index);
+                self.push(entry.user_data(ticket));
+            }
+            Route::Thread => self.post(index),
+            Route::Trap => {
+                slot.stage.set(Stage::Ready);
+                self.stats.count(Reason::Trapped);
+                if slot.chain.get() != NONE && slot.user.get() > 0 {
+                    // What was to come before it has ended.
+                    return self.trap(index);
+                }
+                self.late.push_back(self.slots.ticket(index));
+            }
+            Route::Timer => {
+                slot.stage.set(Stage::Parked);
+                if let Some(at) = slot.op().start_timer() {
+                    self.timers.add(at, index);
+                }
+            }
+        }
+    }
+
+    fn relaunch(&mut self, index: u32) {
+        self.launch(index);
+    }
+
+    fn end(&mut self, index: u32, ret: i64) {
+        if let Some(completion) = self.finish(index, ret, None) {
+            self.done.push(completion);
+        }
+    }
 
     fn cancel_at(&mut self, index: u32) -> Cancelled {
         let slot = self.slots.at(index);
@@ -442,6 +423,11 @@ impl<B: Buffer> Uring<B> {
             _ => self.push_cancel(index),
         }
         Cancelled::Requested
+    }
+
+    #[inline]
+    fn make(&mut self, chain: u32, place: usize) {
+        self.make_with_those_behind(chain, place);
     }
 }
 

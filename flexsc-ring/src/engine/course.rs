@@ -1,0 +1,172 @@
+//! What goes the same way in every engine? Chains from call to call, cancellations, timers.
+
+use std::time::Instant;
+
+use crate::call::{Buffer, Call};
+use crate::chain::Chain;
+use crate::chains::{Chains, Next, weight};
+use crate::completions::Completions;
+use crate::fallback::Stats;
+use crate::op::{CANCELED, Op, split};
+use crate::result::{Cancelled, PostError, Ticket};
+use crate::slots::{NONE, Slots};
+use crate::timers::Timers;
+
+/// The calls of an engine, and what is known of them.
+pub(super) struct Under<'a, B: Buffer> {
+    pub(super) slots: &'a mut Slots<B>,
+    pub(super) chains: &'a mut Chains<B>,
+    pub(super) timers: &'a mut Timers,
+    pub(super) done: &'a mut Completions<B>,
+    pub(super) stats: &'a mut Stats,
+}
+
+/// A call of a chain on its way into a slot. If its buffer panics there, the chain goes on without
+/// it, to its end, whenever the ring does.
+struct Unplaced<'a, B> {
+    chains: &'a mut Chains<B>,
+    chain: u32,
+}
+
+impl<B> Drop for Unplaced<'_, B> {
+    fn drop(&mut self) {
+        self.chains.lost(self.chain);
+    }
+}
+
+/// An engine, as far as its calls are concerned: it says how one is made, and is told the rest.
+pub(super) trait Course<B: Buffer> {
+    fn under(&mut self) -> Under<'_, B>;
+
+    /// Sends a call in a slot on its way.
+    fn launch(&mut self, index: u32);
+
+    /// Sends a call on its way again, whose pause is over.
+    fn relaunch(&mut self, index: u32);
+
+    /// Takes a call out, and hands its result to its chain or queues it.
+    fn end(&mut self, index: u32, ret: i64);
+
+    /// Cancels a call, or the program that is posted in its name.
+    fn cancel_at(&mut self, index: u32) -> Cancelled;
+
+    /// Makes some of the next calls of a chain at once; false: it does not.
+    fn make_some(&mut self, _chain: u32) -> bool {
+        false
+    }
+
+    /// Makes a call of a chain.
+    #[inline]
+    fn make(&mut self, chain: u32, place: usize) {
+        let index = self.place(chain, place);
+        self.launch(index);
+    }
+
+    /// Posts a chain that was checked.
+    fn submit_chain(&mut self, chain: Chain<B>, user: u64) -> Result<Ticket, PostError<B>> {
+        let Under { slots, chains, stats, .. } = self.under();
+        let n = weight(chain.len());
+        if stats.in_flight() + n > slots.limit() {
+            return Err(PostError::Full(Call::Chain(chain), slots.limit()));
+        }
+        let index = chains.begin(chain, user);
+        let ticket = chains.ticket(index);
+        stats.submitted += n as u64;
+        self.go_on();
+        Ok(Ticket::new(ticket))
+    }
+
+    /// Makes the next calls of the chains that may go on.
+    #[inline]
+    fn go_on(&mut self) {
+        while let Some(chain) = self.under().chains.onward() {
+            if self.make_some(chain) {
+                continue;
+            }
+            let Under { chains, stats, done, .. } = self.under();
+            match chains.next(chain) {
+                Next::Run(place) => self.make(chain, place),
+                Next::GiveUp(place) => self.give_up(chain, place),
+                Next::Wait => {}
+                Next::Over(completion) => {
+                    stats.chain_ended(&completion);
+                    done.push(completion);
+                }
+            }
+        }
+    }
+
+    /// Puts a call of a chain, which was given out, into a slot.
+    #[inline(always)]
+    fn place(&mut self, chain: u32, place: usize) -> u32 {
+        let Under { slots, chains, .. } = self.under();
+        let call = chains.take(chain, place);
+        let unplaced = Unplaced { chains, chain };
+        let index = slots.insert(split(call), place as u64);
+        unplaced.chains.placed(chain, place, index);
+        std::mem::forget(unplaced);
+        slots.at(index).chain.set(chain);
+        index
+    }
+
+    /// The first call that is held of a chain that has stopped: a close is made, others are not.
+    #[cold]
+    fn give_up(&mut self, chain: u32, place: usize) {
+        let Under { slots, chains, .. } = self.under();
+        chains.resume(chain);
+        let index = chains.slot(chain, place);
+        let slot = slots.at(index);
+        if let Op::Close { fd: None } = slot.op()
+            && let Some(fd) = chains.tell_close(chain, place)
+        {
+            slot.with_op_mut(|op| *op = Op::Close { fd: Some(fd) });
+        }
+        match slot.op() {
+            Op::Close { fd: Some(_) } => self.launch(index),
+            _ => self.end(index, CANCELED),
+        }
+    }
+
+    /// Cancels a call or a chain.
+    fn cancel_any(&mut self, ticket: Ticket) -> Cancelled {
+        let ticket = ticket.number();
+        let Under { slots, chains, .. } = self.under();
+        if let Some(chain) = chains.find(ticket) {
+            return self.cancel_chain(chain);
+        }
+        match slots.find(ticket) {
+            Some(index) => self.cancel_at(index),
+            None if slots.knows(ticket) || chains.knows(ticket) => Cancelled::TooLate,
+            None => Cancelled::Unknown,
+        }
+    }
+
+    /// Stops what runs of a chain, but for closes, and makes no further call of it.
+    fn cancel_chain(&mut self, chain: u32) -> Cancelled {
+        let mut met = Cancelled::Requested;
+        let running = self.under().chains.stop(chain);
+        for index in running.into_iter().filter(|index| *index != NONE) {
+            let Under { slots, chains, .. } = self.under();
+            let is_program = chains.is_head(chain, index);
+            if is_program || !matches!(slots.at(index).op(), Op::Close { .. }) {
+                met = self.cancel_at(index);
+            }
+        }
+        self.go_on();
+        met
+    }
+
+    /// Ends timeouts, and lets calls go on whose pause is over.
+    fn ring_timers(&mut self) {
+        if self.under().timers.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        while let Some(index) = self.under().timers.due(now) {
+            match self.under().slots.at(index).op() {
+                Op::Timeout { .. } => self.end(index, 0),
+                _ => self.relaunch(index),
+            }
+        }
+    }
+}
