@@ -19,7 +19,7 @@ use crate::sys;
 use crate::trap::{MOST_NUMBER, NOTHING, Trap};
 use crate::work::{Offsets, Work};
 
-pub(crate) use apart::{Fault, Parts, fault_of, split};
+pub(crate) use apart::{Fault, Room, Shape, apart, fault_of};
 pub(crate) use settle::{failure, made_fd, of_statx, settle, take_fd};
 
 /// `struct open_how` of `openat2`.
@@ -119,6 +119,7 @@ pub(crate) fn shutdown_how(how: Shutdown) -> i32 {
 }
 
 /// The flags of a send.
+#[inline]
 pub(crate) fn send_flags(more: bool, nowait: bool) -> i32 {
     let more = if more { libc::MSG_MORE } else { 0 };
     let nowait = if nowait { libc::MSG_DONTWAIT } else { 0 };
@@ -142,12 +143,29 @@ pub(crate) fn readiness(events: u32) -> Readiness {
     }
 }
 
+#[inline]
 pub(crate) fn address<T: ?Sized>(pointer: *const T) -> u64 {
     pointer.expose_provenance() as u64
 }
 
 impl Op {
+    /// Nothing stands between the call and its only result: no descriptor and no time to wait for, no
+    /// buffer of the pool, nothing to be told to others before.
+    #[inline(always)]
+    pub(crate) fn is_simple(&self) -> bool {
+        match self {
+            Op::Nop | Op::Open { .. } | Op::Stat { .. } | Op::Shutdown { .. } => true,
+            Op::Getdents64 { .. } | Op::Work(_) | Op::Raw(_) => true,
+            Op::Read { offset, .. }
+            | Op::Write { offset, .. }
+            | Op::ReadAll { offset, .. }
+            | Op::WriteAll { offset, .. } => *offset != CURRENT,
+            _ => false,
+        }
+    }
+
     /// More than one completion may come of it.
+    #[inline(always)]
     pub(crate) fn is_multishot(&self) -> bool {
         matches!(self, Op::Accept { multishot: true, .. } | Op::Recv { multishot: true, .. })
     }
@@ -316,6 +334,7 @@ impl Op {
     /// The call as number and arguments; `ptr` and `len` are its buffer's range. Pointers to the
     /// structures inside of it are among the arguments: until the call has returned it must not
     /// move, nor be borrowed mutably, nor may this be called again.
+    #[inline(always)]
     pub(crate) fn trap(&self, ptr: *mut u8, len: usize) -> Trap {
         let at = address(ptr);
         let n = len as u64;
@@ -342,6 +361,21 @@ impl Op {
                 let numbers = (libc::SYS_pwritev2, libc::SYS_write, libc::SYS_pwrite64);
                 transfer(numbers, *fd, *offset, (*plain, vec), (ptr, len))
             }
+            Op::RecvInto { fd } => {
+                (libc::SYS_recvfrom, [fd_arg(*fd), at, n, libc::MSG_DONTWAIT as u64, 0, 0])
+            }
+            Op::Raw(raw) => return trap_of(raw.number.min(MOST_NUMBER).into(), raw.args),
+            other => other.trap_of_rest(at, n),
+        };
+        let makes_fd = number == libc::SYS_accept4 || number == libc::SYS_openat2;
+        let makes_mapping = number == libc::SYS_mmap;
+        Trap { makes_fd, makes_mapping, ..trap_of(number, args) }
+    }
+
+    /// As `trap`, of the less frequent calls, and of those that take longer anyway.
+    #[inline(never)]
+    fn trap_of_rest(&self, at: u64, n: u64) -> (i64, [u64; 6]) {
+        match self {
             Op::Open { dir, path, how, .. } => {
                 let size = size_of::<How>() as u64;
                 (
@@ -367,21 +401,7 @@ impl Op {
                 (libc::SYS_shutdown, [fd_arg(*fd), shutdown_how(*how) as u64, 0, 0, 0, 0])
             }
             Op::Getdents64 { fd } => (libc::SYS_getdents64, [fd_arg(*fd), at, n, 0, 0, 0]),
-            Op::RecvInto { fd } => {
-                (libc::SYS_recvfrom, [fd_arg(*fd), at, n, libc::MSG_DONTWAIT as u64, 0, 0])
-            }
             Op::Work(work) => work.trap(),
-            Op::Raw(raw) => return trap_of(raw.number.min(MOST_NUMBER).into(), raw.args),
-            other => other.trap_of_many(),
-        };
-        let makes_fd = number == libc::SYS_accept4 || number == libc::SYS_openat2;
-        let makes_mapping = number == libc::SYS_mmap;
-        Trap { makes_fd, makes_mapping, ..trap_of(number, args) }
-    }
-
-    /// As `trap`, of the calls that have many buffers or two descriptors.
-    fn trap_of_many(&self) -> (i64, [u64; 6]) {
-        match self {
             Op::SendAll { fd, message, more, .. } => {
                 let flags = send_flags(*more, true) as u64;
                 (libc::SYS_sendmsg, [fd_arg(*fd), address(message.head()), flags, 0, 0, 0])
@@ -430,12 +450,14 @@ fn transfer_all(
     (numbers.0, [fd_arg(fd), at, n, offset, offset, flags])
 }
 
+#[inline]
 pub(crate) fn fd_arg(fd: RawFd) -> u64 {
     i64::from(fd) as u64
 }
 
 /// A read or write: `numbers` are the calls that try without waiting at the current position, go on
 /// there as it is, and go to an offset.
+#[inline]
 fn transfer(
     numbers: (i64, i64, i64),
     fd: RawFd,
@@ -456,6 +478,7 @@ fn transfer(
     }
 }
 
+#[inline]
 fn trap_of(number: i64, args: [u64; 6]) -> Trap {
     Trap { number: number as u16, makes_fd: false, makes_mapping: false, args }
 }

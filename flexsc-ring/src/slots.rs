@@ -2,9 +2,9 @@
 
 use std::cell::{Cell, UnsafeCell};
 
-use crate::call::Buffer;
+use crate::call::{Buffer, Call};
 use crate::lent::Lent;
-use crate::op::{Op, Parts};
+use crate::op::{Op, Room, Shape, apart};
 use crate::trap::Trap;
 
 /// No slot; ends a list.
@@ -51,6 +51,8 @@ pub(crate) struct Slot<B> {
     pub(crate) stage: Cell<Stage>,
     /// See [`Op::is_multishot`].
     pub(crate) multishot: Cell<bool>,
+    /// See [`Op::is_simple`].
+    pub(crate) simple: Cell<bool>,
     /// A cancellation was asked for while it ran.
     pub(crate) cancelled: Cell<bool>,
     /// Engine's mark: its descriptor became ready while it ran (`Direct`, `Threads`), or it only
@@ -82,6 +84,7 @@ impl<B> Slot<B> {
             next: Cell::new(NONE),
             stage: Cell::new(Stage::Free),
             multishot: Cell::new(false),
+            simple: Cell::new(false),
             cancelled: Cell::new(false),
             mark: Cell::new(false),
             linked: Cell::new(false),
@@ -121,6 +124,7 @@ impl<B> Slot<B> {
     }
 
     /// The call as number and arguments, to be made while it is `Running`.
+    #[inline(always)]
     pub(crate) fn trap(&self) -> Trap {
         let (ptr, len) = self.range();
         self.op().trap(ptr, len)
@@ -194,25 +198,33 @@ impl<B: Buffer> Slots<B> {
 
     /// Puts a call into a slot. The caller keeps to the limit.
     #[inline(always)]
-    pub(crate) fn insert(&mut self, parts: Parts<B>, user: u64) -> u32 {
+    pub(crate) fn insert(&mut self, call: Call<B>, user: u64) -> u32 {
+        let shape = apart(call, self.room());
+        self.occupy(shape, user)
+    }
+
+    /// The room of the next free slot.
+    #[inline(always)]
+    fn room(&mut self) -> Room<'_, B> {
         if self.free == NONE {
             self.grow();
         }
+        let slot = self.at(self.free);
+        // SAFETY: the slot is free, so nothing points into it.
+        unsafe { Room { op: &mut *slot.op.get(), buf: &mut *slot.buf.get() } }
+    }
+
+    /// The next free slot has a call in its room now.
+    #[inline(always)]
+    fn occupy(&mut self, shape: Shape, user: u64) -> u32 {
         let index = self.free;
         let slot = self.at(index);
-        let Parts { op, buf, start, end } = parts;
-        slot.multishot.set(op.is_multishot());
-        // SAFETY: the slot is free, so nothing points into it, and it holds nothing to drop.
-        unsafe {
-            slot.op.get().write(op);
-            slot.buf.get().write(buf);
-        }
-        // SAFETY: as above. From here on `buf` is left alone until `take` (2).
-        let bytes = match unsafe { &mut *slot.buf.get() } {
-            Lent::One(buf) => buf.as_mut().get_mut(start..end),
+        // SAFETY: as in `room`. From here on `buf` is left alone until `end` (2).
+        let (op, buf) = unsafe { (&mut *slot.op.get(), &mut *slot.buf.get()) };
+        let bytes = match buf {
+            Lent::One(buf) => buf.as_mut().get_mut(shape.start..shape.end),
             Lent::Many(bufs) => {
-                // SAFETY: still free; the borrow ends in this line.
-                unsafe { &mut *slot.op.get() }.set_buffers(bufs);
+                op.set_buffers(bufs);
                 None
             }
             Lent::Nothing => None,
@@ -221,14 +233,15 @@ impl<B: Buffer> Slots<B> {
         slot.set_range(ptr, len);
         slot.user.set(user);
         slot.stage.set(Stage::Ready);
+        slot.simple.set(shape.simple);
+        slot.multishot.set(shape.multishot);
         slot.cancelled.set(false);
         slot.mark.set(false);
         slot.linked.set(false);
-        slot.chain.set(NONE);
         slot.last_try.set(false);
+        slot.chain.set(NONE);
         slot.direct.set(NONE);
-        let next = slot.next.replace(NONE);
-        self.free = next;
+        self.free = slot.next.get();
         self.live += 1;
         index
     }

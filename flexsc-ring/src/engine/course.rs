@@ -7,7 +7,7 @@ use crate::chain::Chain;
 use crate::chains::{Chains, Next, weight};
 use crate::completions::Completions;
 use crate::fallback::Stats;
-use crate::op::{CANCELED, Op, split};
+use crate::op::{CANCELED, Op};
 use crate::result::{Cancelled, PostError, Ticket};
 use crate::slots::{NONE, Slots};
 use crate::timers::Timers;
@@ -102,7 +102,7 @@ pub(super) trait Course<B: Buffer> {
         let Under { slots, chains, .. } = self.under();
         let call = chains.take(chain, place);
         let unplaced = Unplaced { chains, chain };
-        let index = slots.insert(split(call), place as u64);
+        let index = slots.insert(call, place as u64);
         unplaced.chains.placed(chain, place, index);
         std::mem::forget(unplaced);
         slots.at(index).chain.set(chain);

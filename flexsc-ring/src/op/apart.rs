@@ -15,12 +15,43 @@ const MOST_EVENTS: usize = 4096;
 /// Bytes that the kernel moves at most by one call (`MAX_RW_COUNT`).
 const MOST_BYTES: usize = 0x7fff_f000;
 
-/// A call taken apart: its numbers, its buffers, and the range of the one buffer that it moves.
-pub(crate) struct Parts<B> {
-    pub(crate) op: Op,
-    pub(crate) buf: Lent<B>,
+/// Room for a call taken apart. What it held before is not dropped: a free slot holds nothing.
+pub(crate) struct Room<'a, B> {
+    pub(crate) op: &'a mut Op,
+    pub(crate) buf: &'a mut Lent<B>,
+}
+
+/// What there is to know of a call that was put into its room.
+pub(crate) struct Shape {
     pub(crate) start: usize,
     pub(crate) end: usize,
+    pub(crate) simple: bool,
+    pub(crate) multishot: bool,
+}
+
+impl<B> Room<'_, B> {
+    #[inline(always)]
+    pub(crate) fn put(self, op: Op, buf: Lent<B>, start: usize, end: usize) -> Shape {
+        let shape = Shape { start, end, simple: op.is_simple(), multishot: op.is_multishot() };
+        std::mem::forget(std::mem::replace(self.op, op));
+        std::mem::forget(std::mem::replace(self.buf, buf));
+        shape
+    }
+
+    #[inline(always)]
+    fn whole(self, op: Op) -> Shape {
+        self.put(op, Lent::Nothing, 0, 0)
+    }
+
+    #[inline(always)]
+    fn one(self, op: Op, buf: B, start: usize, end: usize) -> Shape {
+        self.put(op, Lent::One(buf), start, end)
+    }
+
+    #[inline(always)]
+    fn many(self, op: Op, bufs: Vec<B>) -> Shape {
+        self.put(op, Lent::Many(bufs), 0, 0)
+    }
 }
 
 /// What is wrong with a call that the kernel could not be told of.
@@ -61,43 +92,45 @@ pub(crate) fn fault_of<B: Buffer>(call: &Call<B>) -> Option<Fault> {
     (start > end || end > len).then_some(Fault::Range { start, end, len })
 }
 
-/// Takes a call apart.
+/// Takes a call apart into a slot's room. Each kind is written where it stays: to bring them together
+/// before would copy as much as the largest holds.
 #[inline(always)]
-pub(crate) fn split<B: Buffer>(call: Call<B>) -> Parts<B> {
-    let whole = |op| Parts { op, buf: Lent::Nothing, start: 0, end: 0 };
-    let one = |op, buf, start, end| Parts { op, buf: Lent::One(buf), start, end };
-    let many = |op, bufs| Parts { op, buf: Lent::Many(bufs), start: 0, end: 0 };
+pub(crate) fn apart<B: Buffer>(call: Call<B>, at: Room<'_, B>) -> Shape {
     match call {
-        Call::Nop => whole(Op::Nop),
-        Call::Accept { listener, multishot } => whole(Op::Accept { listener, multishot }),
-        Call::Recv { fd, multishot } => whole(Op::Recv { fd, multishot }),
-        Call::Close(fd) => whole(Op::Close { fd: Some(fd) }),
-        Call::Poll { fd, interest } => whole(Op::Poll { fd, interest }),
-        Call::Raw(raw) => whole(Op::Raw(raw)),
+        Call::Nop => {
+            // It holds nothing to drop, which is not seen to where no field is moved out.
+            std::mem::forget(call);
+            at.whole(Op::Nop)
+        }
+        Call::Raw(raw) => at.whole(Op::Raw(raw)),
+        Call::Accept { listener, multishot } => at.whole(Op::Accept { listener, multishot }),
+        Call::Recv { fd, multishot } => at.whole(Op::Recv { fd, multishot }),
+        Call::Close(fd) => at.whole(Op::Close { fd: Some(fd) }),
+        Call::Poll { fd, interest } => at.whole(Op::Poll { fd, interest }),
         Call::Send { fd, buf, start, end, more, nowait } => {
-            one(Op::Send { fd, more, nowait }, buf, start, end)
+            at.one(Op::Send { fd, more, nowait }, buf, start, end)
         }
         Call::Read { fd, buf, start, end, offset } => {
-            one(Op::Read { fd, offset, vec: empty_vec(), plain: false }, buf, start, end)
+            at.one(Op::Read { fd, offset, vec: empty_vec(), plain: false }, buf, start, end)
         }
         Call::Write { fd, buf, start, end, offset } => {
-            one(Op::Write { fd, offset, vec: empty_vec(), plain: false }, buf, start, end)
+            at.one(Op::Write { fd, offset, vec: empty_vec(), plain: false }, buf, start, end)
         }
-        Call::RecvInto { fd, buf, start, end } => one(Op::RecvInto { fd }, buf, start, end),
+        Call::RecvInto { fd, buf, start, end } => at.one(Op::RecvInto { fd }, buf, start, end),
         Call::Getdents64 { fd, buf } => {
             let end = buf.as_ref().len();
-            one(Op::Getdents64 { fd }, buf, 0, end)
+            at.one(Op::Getdents64 { fd }, buf, 0, end)
         }
         Call::SendVectored { fd, bufs, more, nowait } => {
-            many(Op::SendAll { fd, message: Box::new(Message::new()), more, nowait }, bufs)
+            at.many(Op::SendAll { fd, message: Box::new(Message::new()), more, nowait }, bufs)
         }
-        Call::ReadVectored { fd, bufs, offset, nowait } => {
-            many(Op::ReadAll { fd, offset, parts: Vector::default(), nowait, plain: false }, bufs)
-        }
-        Call::WriteVectored { fd, bufs, offset, nowait } => {
-            many(Op::WriteAll { fd, offset, parts: Vector::default(), nowait, plain: false }, bufs)
-        }
-        other => whole(without_buffer(other)),
+        Call::ReadVectored { fd, bufs, offset, nowait } => at
+            .many(Op::ReadAll { fd, offset, parts: Vector::default(), nowait, plain: false }, bufs),
+        Call::WriteVectored { fd, bufs, offset, nowait } => at.many(
+            Op::WriteAll { fd, offset, parts: Vector::default(), nowait, plain: false },
+            bufs,
+        ),
+        other => at.whole(without_buffer(other)),
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) fn settle<B>(
         Lent::One(buf) => Ok(Value::Moved { n, buf }),
         Lent::Many(bufs) => Ok(Value::MovedAll { n, bufs }),
         Lent::Nothing if matches!(op, Op::Nop | Op::Close { .. }) => Ok(Value::Done),
+        Lent::Nothing if matches!(op, Op::Raw(_)) => Ok(Value::Raw(ret)),
         Lent::Nothing => Ok(value_of(op, ret, received)),
     }
 }
@@ -48,7 +49,6 @@ fn value_of<B>(op: &mut Op, ret: i64, received: Option<RecvBuf>) -> Value<B> {
         Op::Stat { area, .. } => Value::Stat(file_stat(area)),
         Op::Poll { .. } => Value::Ready(readiness(ret as u32)),
         Op::Sendfile { .. } | Op::Splice { .. } => Value::Sent(n),
-        Op::Raw(_) => Value::Raw(ret),
         Op::EpollWait { events, .. } => Value::Events(events.events(n)),
         Op::Work(work) => work.settle(ret),
         _ => Value::Done,

@@ -8,23 +8,23 @@ use crate::trap::Trap;
 /// Where a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Not here.
-    Nowhere,
-    /// In this entry.
+    /// Nowhere, or in this entry: if the entry is another call's by now, nowhere.
     Entry(u16),
-    /// In line, as the so many-th that ever was.
-    Line(u64),
+    /// In line.
+    Line,
 }
 
 /// Below this length a line keeps the places of those who have left.
 const FEW: usize = 64;
+/// In line: the rest is which that ever was, but for the highest bit.
+const LINE: u32 = 1 << 31;
 
-/// The place of each slot's call, and the calls that wait for an entry, in order.
+/// The last place of each slot's call, and the calls that wait for an entry, in order.
 pub(super) struct Line {
-    places: Vec<Place>,
+    places: Vec<u32>,
     waiting: VecDeque<(u32, Trap)>,
     /// Calls that have left at the front.
-    left: u64,
+    left: u32,
     /// Calls in line that were not taken out.
     live: usize,
 }
@@ -45,23 +45,38 @@ impl Line {
         self.waiting.iter().map(|(slot, _)| *slot).filter(|slot| *slot != NONE)
     }
 
-    #[inline]
+    /// The last place of a slot's call.
     pub(super) fn place(&self, slot: u32) -> Place {
-        self.places.get(slot as usize).copied().unwrap_or(Place::Nowhere)
+        match self.places.get(slot as usize) {
+            Some(place) if place & LINE != 0 => Place::Line,
+            place => Place::Entry(place.map_or(0, |place| *place as u16)),
+        }
+    }
+
+    /// The call of a slot is in an entry.
+    #[inline]
+    pub(super) fn entered(&mut self, slot: u32, entry: u16) {
+        self.set_place(slot, entry.into());
     }
 
     #[inline]
-    pub(super) fn set_place(&mut self, slot: u32, place: Place) {
-        let at = slot as usize;
-        if at >= self.places.len() {
-            self.places.resize((at + 1).next_power_of_two(), Place::Nowhere);
+    fn set_place(&mut self, slot: u32, place: u32) {
+        match self.places.get_mut(slot as usize) {
+            Some(at) => *at = place,
+            None => self.grow(slot, place),
         }
-        self.places[at] = place;
+    }
+
+    #[cold]
+    fn grow(&mut self, slot: u32, place: u32) {
+        self.places.resize((slot as usize + 1).next_power_of_two(), 0);
+        self.places[slot as usize] = place;
     }
 
     /// Puts a call at the end.
     pub(super) fn push(&mut self, slot: u32, trap: Trap) {
-        self.set_place(slot, Place::Line(self.left + self.waiting.len() as u64));
+        let number = self.left.wrapping_add(self.waiting.len() as u32);
+        self.set_place(slot, LINE | number);
         self.waiting.push_back((slot, trap));
         self.live += 1;
     }
@@ -69,28 +84,30 @@ impl Line {
     /// Takes the first call out.
     pub(super) fn pop(&mut self) -> Option<(u32, Trap)> {
         while let Some((slot, trap)) = self.waiting.pop_front() {
-            self.left += 1;
+            self.left = self.left.wrapping_add(1);
             if slot != NONE {
                 self.live -= 1;
-                self.set_place(slot, Place::Nowhere);
                 return Some((slot, trap));
             }
         }
         None
     }
 
-    /// Takes a call out that is in line; its room is given back when those before it have left, or
-    /// when more than half of the line is such room.
-    pub(super) fn remove(&mut self, slot: u32, number: u64) {
-        let at = number.wrapping_sub(self.left) as usize;
-        if let Some(waiting) = self.waiting.get_mut(at).filter(|waiting| waiting.0 == slot) {
-            waiting.0 = NONE;
-            self.live -= 1;
-        }
-        self.set_place(slot, Place::Nowhere);
+    /// Takes a call out that may be in line; its room is given back when those before it have left, or
+    /// when more than half of the line is such room. False: it was not there.
+    pub(super) fn remove(&mut self, slot: u32) -> bool {
+        let number = self.places.get(slot as usize).map_or(0, |place| place & !LINE);
+        let at = number.wrapping_sub(self.left) & !LINE;
+        let Some(waiting) = self.waiting.get_mut(at as usize).filter(|waiting| waiting.0 == slot)
+        else {
+            return false;
+        };
+        waiting.0 = NONE;
+        self.live -= 1;
         if self.waiting.len() > FEW.max(2 * self.live) {
             self.close_up();
         }
+        true
     }
 
     /// Those who wait take the places of those who have left: each removal pays for two moves at most.
@@ -98,7 +115,7 @@ impl Line {
         self.waiting.retain(|(slot, _)| *slot != NONE);
         self.waiting.shrink_to(FEW.max(2 * self.live));
         for (at, (slot, _)) in self.waiting.iter().enumerate() {
-            self.places[*slot as usize] = Place::Line(self.left + at as u64);
+            self.places[*slot as usize] = self.left.wrapping_add(at as u32) | LINE;
         }
     }
 }
@@ -114,9 +131,9 @@ mod tests {
 
     /// Slots of which each is in line once at most.
     fn remove(line: &mut Line, slot: u32) {
-        let Place::Line(number) = line.place(slot) else { panic!("{slot} is in line") };
-        line.remove(slot, number);
-        assert_eq!(line.place(slot), Place::Nowhere);
+        assert_eq!(line.place(slot), Place::Line);
+        assert!(line.remove(slot));
+        assert!(!line.remove(slot), "removed twice");
     }
 
     #[test]

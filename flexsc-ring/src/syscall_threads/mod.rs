@@ -51,10 +51,11 @@ pub(crate) struct SyscallThreads {
     /// For each page the entries that the threads do not know of, and the pages that have any.
     fresh: Vec<u64>,
     fresh_pages: Vec<u16>,
-    /// Calls posted since entries were last shown.
+    /// Calls posted since entries were last shown, and how many of them are shown at once.
     unseen: u32,
+    at_once: u32,
     line: Line,
-    /// Pages with results, and which; empty but while they are collected.
+    /// Pages with results, and which, that were not handed over yet.
     found: Vec<(usize, u64)>,
     posted: usize,
     collected: u64,
@@ -104,13 +105,13 @@ impl SyscallThreads {
         });
         let mut this = SyscallThreads {
             crew: Crew::new(Arc::clone(&shared), options.threads)?,
-            shared,
             signal,
             free: Vec::new(),
             slots: Vec::new(),
             fresh: Vec::new(),
             fresh_pages: Vec::new(),
             unseen: 0,
+            at_once: if shared.seat.is_elsewhere() { AT_ONCE } else { u32::MAX },
             line: Line::new(),
             found: Vec::new(),
             posted: 0,
@@ -123,6 +124,7 @@ impl SyscallThreads {
             signalled_again: 0,
             meter: (options.placement == Placement::Measured).then(Meter::new),
             process: std::process::id(),
+            shared,
         };
         (0..options.pages).for_each(|_| this.add_page());
         Ok(this)
@@ -140,7 +142,7 @@ impl SyscallThreads {
     }
 
     /// Makes the call of `slot` if the poster is the better place for it, else posts it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn start(&mut self, slot: u32, trap: Trap) -> Option<i64> {
         if let Some(meter) = &mut self.meter
             && trap.never_waits()
@@ -153,23 +155,23 @@ impl SyscallThreads {
     }
 
     /// Posts the call of `slot`. Seen by the threads after `publish`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn post(&mut self, slot: u32, trap: Trap) {
         match self.free.pop() {
             Some(entry) => self.fill(entry, slot, &trap),
             None => return self.line.push(slot, trap),
         }
         self.unseen += 1;
-        if self.unseen >= AT_ONCE && self.shared.seat.is_elsewhere() {
+        if self.unseen >= self.at_once {
             self.show();
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn fill(&mut self, entry: u16, slot: u32, trap: &Trap) {
         let (page, i) = place(entry);
         self.slots[usize::from(entry)] = slot;
-        self.line.set_place(slot, Place::Entry(entry));
+        self.line.entered(slot, entry);
         self.shared.pages.page(page).entry(i).post(trap);
         if self.fresh[page] == 0 {
             self.fresh_pages.push(page as u16);
@@ -241,26 +243,52 @@ impl SyscallThreads {
 
     /// Hands over the results that have come.
     pub(crate) fn collect(&mut self, mut take: impl FnMut(u32, i64)) {
-        if self.posted == 0 {
-            return;
+        self.look();
+        while let Some((slot, ret)) = self.next() {
+            take(slot, ret);
         }
-        let mut found = std::mem::take(&mut self.found);
-        self.shared.pages.take_done(|page, bits| found.push((page, bits)));
-        for (page, mut bits) in found.drain(..) {
-            while bits != 0 {
-                let i = bits.trailing_zeros() as usize;
-                bits &= bits - 1;
-                if let Some(ret) = self.shared.pages.page(page).entry(i).take() {
-                    let entry = page * ENTRIES + i;
-                    let slot = self.slots[entry];
-                    self.release(entry as u16);
-                    take(slot, ret);
+    }
+
+    /// Looks for results, which `next` hands over.
+    pub(crate) fn look(&mut self) {
+        if self.posted > 0 {
+            let found = &mut self.found;
+            let mut note = |page, bits| {
+                if bits != 0 {
+                    found.push((page, bits))
                 }
+            };
+            self.shared.pages.take_done(&mut note);
+        }
+    }
+
+    /// The slot and the result of a call that has ended. After the last one, what waits in line gets
+    /// the entries.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<(u32, i64)> {
+        while let Some((page, bits)) = self.found.last_mut() {
+            let (page, i) = (*page, bits.trailing_zeros() as usize);
+            *bits &= bits.wrapping_sub(1);
+            if *bits == 0 {
+                self.found.pop();
+            }
+            if let Some(ret) = self.shared.pages.page(page).entry(i).take() {
+                let entry = page * ENTRIES + i;
+                let slot = self.slots[entry];
+                self.release(entry as u16);
+                return Some((slot, ret));
             }
         }
-        self.found = found;
-        self.fill_from_line();
-        self.ring_again();
+        self.all_handed_over();
+        None
+    }
+
+    #[inline(never)]
+    fn all_handed_over(&mut self) {
+        if self.posted > 0 || !self.line.is_empty() {
+            self.fill_from_line();
+            self.ring_again();
+        }
     }
 
     fn fill_from_line(&mut self) {
@@ -275,8 +303,7 @@ impl SyscallThreads {
 
     #[inline]
     fn release(&mut self, entry: u16) {
-        let slot = std::mem::replace(&mut self.slots[usize::from(entry)], NONE);
-        self.line.set_place(slot, Place::Nowhere);
+        self.slots[usize::from(entry)] = NONE;
         self.free.push(entry);
         self.posted -= 1;
         self.collected += 1;
@@ -285,12 +312,11 @@ impl SyscallThreads {
     /// Stops the call of `slot` if no thread has begun it; a running one is interrupted.
     pub(crate) fn cancel(&mut self, slot: u32) -> Stopping {
         match self.line.place(slot) {
-            Place::Nowhere => Stopping::Coming,
-            Place::Line(number) => {
-                self.line.remove(slot, number);
-                Stopping::Stopped
+            Place::Line if self.line.remove(slot) => Stopping::Stopped,
+            Place::Entry(entry) if self.slots[usize::from(entry)] == slot => {
+                self.cancel_entry(entry)
             }
-            Place::Entry(entry) => self.cancel_entry(entry),
+            _ => Stopping::Coming,
         }
     }
 

@@ -29,6 +29,13 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             slot.held.set(id);
             slot.set_range(ptr, len);
         }
+        self.start(index);
+    }
+
+    /// Makes a call, or has it made.
+    #[inline(always)]
+    pub(super) fn start(&mut self, index: u32) {
+        let slot = self.slots.at(index);
         slot.stage.set(Stage::Running);
         slot.mark.set(false);
         if let Some(ret) = self.exec.start(index, slot.trap()) {
@@ -38,9 +45,20 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     }
 
     /// A try has ended with `ret`.
+    #[inline]
     pub(super) fn outcome(&mut self, index: u32, ret: i64) {
         let slot = self.slots.at(index);
         slot.stage.set(Stage::Ready);
+        if slot.simple.get() && ret >= 0 {
+            self.conclude(index, ret, None);
+        } else {
+            self.weigh(index, ret);
+        }
+    }
+
+    /// A try has ended that may not be the last, or that holds more than its slot.
+    fn weigh(&mut self, index: u32, ret: i64) {
+        let slot = self.slots.at(index);
         let waited_on = if slot.linked.get() { slot.op().waits_on() } else { None };
         let ret = slot.op().verdict(ret);
         if let Some((fd, direction)) = waited_on
@@ -131,14 +149,21 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         }
     }
 
-    /// Takes a call out, after its last result, which it queues or hands to its chain.
+    /// Takes a call out, after its last result.
     pub(super) fn finish(&mut self, index: u32, ret: i64, received: Option<RecvBuf>) {
-        let slot = self.slots.at(index);
-        let (user, chain) = (slot.user.get(), slot.chain.get());
-        if let Some(at) = slot.op().timer() {
+        if let Some(at) = self.slots.at(index).op().timer() {
             self.timers.remove(at, index);
         }
         self.unlink(index);
+        self.conclude(index, ret, received);
+    }
+
+    /// Takes a call out that has no timer and is on no list, and queues its result or hands it to its
+    /// chain.
+    #[inline]
+    fn conclude(&mut self, index: u32, ret: i64, received: Option<RecvBuf>) {
+        let slot = self.slots.at(index);
+        let (user, chain) = (slot.user.get(), slot.chain.get());
         let result = self.slots.end(index, |op, buf| settle(op, buf, ret, received));
         if let Some(fd) = made_fd(&result) {
             self.forget(fd);

@@ -21,8 +21,13 @@ pub(crate) trait Exec {
     /// Looks for results for a moment, where that may be cheaper than to sleep.
     fn linger(&mut self) {}
 
-    /// Adds results that have come.
-    fn collect(&mut self, _results: &mut Vec<(u32, i64)>) {}
+    /// Looks for results that have come, which `next` hands over.
+    fn look(&mut self) {}
+
+    /// The slot and the result of a call that has ended; `None` when all found were handed over.
+    fn next(&mut self) -> Option<(u32, i64)> {
+        None
+    }
 
     /// Stops a call that has not begun, and interrupts a running one.
     fn cancel(&mut self, _slot: u32) -> Stopping {
@@ -60,6 +65,7 @@ impl Exec for Trapped {
 impl Exec for SyscallThreads {
     const PROGRAMS: bool = true;
 
+    #[inline(always)]
     fn start(&mut self, slot: u32, trap: Trap) -> Option<i64> {
         SyscallThreads::start(self, slot, trap)
     }
@@ -72,8 +78,13 @@ impl Exec for SyscallThreads {
         SyscallThreads::linger(self);
     }
 
-    fn collect(&mut self, results: &mut Vec<(u32, i64)>) {
-        SyscallThreads::collect(self, |slot, ret| results.push((slot, ret)));
+    fn look(&mut self) {
+        SyscallThreads::look(self);
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<(u32, i64)> {
+        SyscallThreads::next(self)
     }
 
     fn cancel(&mut self, slot: u32) -> Stopping {

@@ -22,7 +22,7 @@ use crate::chain::refusal;
 use crate::chains::Chains;
 use crate::completions::Completions;
 use crate::fallback::{Reason, Stats};
-use crate::op::{CANCELED, Direction, Op, poll_events, ret_of, split};
+use crate::op::{CANCELED, Direction, Op, poll_events, ret_of};
 use crate::options::{Engine, Options, Report, RingError};
 use crate::result::{Cancelled, Completion, PostError, Ticket};
 use crate::slots::{Slots, Stage};
@@ -48,7 +48,6 @@ pub(super) struct Polled<B: Buffer, X> {
     timers: Timers,
     done: Completions<B>,
     events: Vec<Event>,
-    results: Vec<(u32, i64)>,
     orphans: Vec<u32>,
     poked: Vec<u32>,
     skips: u32,
@@ -84,7 +83,6 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             timers: Timers::default(),
             done: Completions::new(),
             events: Vec::new(),
-            results: Vec::new(),
             orphans: Vec::new(),
             poked: Vec::new(),
             skips: 0,
@@ -109,6 +107,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         self.stats.in_flight() + self.done.ended()
     }
 
+    #[inline]
     pub(super) fn submit(&mut self, mut call: Call<B>, user: u64) -> Result<Ticket, PostError<B>> {
         if self.stats.in_flight() >= self.slots.limit() {
             return Err(PostError::Full(call, self.slots.limit()));
@@ -119,10 +118,14 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         if let Call::Chain(chain) = call {
             return self.submit_chain(chain, user);
         }
-        let index = self.slots.insert(split(call), user);
+        let index = self.slots.insert(call, user);
         let ticket = self.slots.ticket(index);
         self.stats.submitted += 1;
-        self.begin(index);
+        if self.slots.at(index).simple.get() {
+            self.start(index);
+        } else {
+            self.begin(index);
+        }
         Ok(Ticket::new(ticket))
     }
 
@@ -349,16 +352,14 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
 
     /// Takes in results from elsewhere.
     fn collect(&mut self) {
-        let mut results = std::mem::take(&mut self.results);
-        self.exec.collect(&mut results);
-        for (index, ret) in results.drain(..) {
+        self.exec.look();
+        while let Some((index, ret)) = self.exec.next() {
             self.came(index, ret);
         }
-        self.results = results;
     }
 
     /// A result has come, of a call or of a program of several.
-    #[inline]
+    #[inline(always)]
     fn came(&mut self, index: u32, ret: i64) {
         let chain = self.slots.at(index).chain.get();
         if X::PROGRAMS && self.chains.is_head(chain, index) {
@@ -437,7 +438,7 @@ pub(super) fn close<B: Buffer, X: Exec>(ring: &mut Polled<B, X>) {
             ring.end(index, CANCELED);
         }
     }
-    let mut results = std::mem::take(&mut ring.results);
+    let mut results = Vec::new();
     let left = ring.exec.close(Instant::now() + GRACE, &mut results);
     for (index, ret) in results {
         ring.came(index, ret);
