@@ -183,3 +183,50 @@ impl<B: Buffer> Uring<B> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::{Engine, Options};
+    use crate::result::{Cancelled, Value};
+    use crate::ring::Ring;
+
+    #[test]
+    fn a_link_whose_open_is_cancelled_between_two_tries_is_not_tried_again() {
+        let mut ring = match Uring::<Vec<u8>>::new(&Options::with_engine(Engine::Uring)) {
+            Ok(ring) => ring,
+            Err(error) => return eprintln!("skipped: {error}"),
+        };
+        let free = ring.direct.free.len();
+        let calls = [
+            Call::open_beneath(crate::call::CWD, c"nothing".into()),
+            Call::read(OPENED, vec![7; 4], 0..4, 0),
+            Call::close_opened(),
+        ];
+        let ticket = ring.submit(Call::chain(calls.into_iter().collect()), 5).expect("room");
+        let Some(number) = (0..MOST).rev().find(|number| !ring.direct.free.contains(number)) else {
+            return eprintln!("skipped: no links here");
+        };
+        // What the kernel says, which never sees this link: the open is to be tried again.
+        let slots = ring.direct.links[number as usize].slots;
+        assert!(ring.on_last_try(slots[0], -i64::from(libc::EAGAIN)).is_none());
+        assert_ne!(ring.cancel(ticket), Cancelled::TooLate);
+        for slot in &slots[1..] {
+            assert!(ring.on_last_try(*slot, -i64::from(libc::ECANCELED)).is_none());
+        }
+        ring.go_on();
+        assert_eq!((ring.in_flight(), ring.direct.free.len()), (3, free));
+        let mut ended = Vec::new();
+        ring.done.drain(&mut |completion| ended.push(completion));
+        let Some(Completion { user: 5, result: Ok(Value::Chain(results)), more: false }) =
+            ended.pop()
+        else {
+            panic!("the chain ends")
+        };
+        assert!(matches!(&results[..2], [Err(open), Err(read)]
+            if open.is_cancelled() && read.is_cancelled() && read.buf == Some(vec![7; 4])));
+        // Its entries still point into the buffer.
+        drop(ring);
+        drop(results);
+    }
+}
