@@ -47,6 +47,9 @@ pub const OPENED: RawFd = c_int::MIN;
 /// * A short read or write is no failure, and ends nothing. Of lengths one flows on: how much
 ///   [`Call::send_read`] sends.
 /// * Cancelling says what it met in the call that is running.
+/// * A buffer that panics when the ring asks where it lies is lost, with its call, whose result is
+///   `ECANCELED`. The panic passes through the method of the ring that was about to make the call; the
+///   chain ends as after a failure, and has its completion.
 ///
 /// A chain counts as its calls, an empty one as one, in [`Stats`](crate::Stats) and against
 /// [`Options::in_flight`](crate::Options::in_flight).
@@ -66,6 +69,8 @@ impl<B> Chain<B> {
 
     /// The chain with one more call at its end. What may not be in a chain is refused by
     /// [`submit`](crate::Ring::submit).
+    // So that the call is made where it stays: it is large to move.
+    #[inline(always)]
     pub fn then(mut self, call: Call<B>) -> Self {
         if self.calls.capacity() == 0 {
             self.calls = Vec::with_capacity(4);

@@ -19,7 +19,8 @@ const MOST: usize = Chain::<()>::MOST_CALLS;
 /// The most calls of one chain that run at once.
 const MOST_AT_ONCE: usize = 3;
 
-type Outcome<B> = Result<Value<B>, Failure<B>>;
+/// What came of a call of a chain.
+pub(crate) type Outcome<B> = Result<Value<B>, Failure<B>>;
 
 /// What a chain does next.
 pub(crate) enum Next<B> {
@@ -139,7 +140,7 @@ impl<B> Record<B> {
     }
 
     /// Gives out the next call, if it is to be made; else it has its result.
-    #[inline]
+    #[inline(always)]
     fn give(&mut self) -> bool {
         let step = self.step;
         let made = self.prepare(step);
@@ -148,7 +149,7 @@ impl<B> Record<B> {
     }
 
     /// Puts the descriptor opened last into a call. False: it is not to be made, and has its result.
-    #[inline]
+    #[inline(always)]
     fn prepare(&mut self, step: usize) -> bool {
         self.sources[step] = KNOWN;
         let call = &mut self.calls[step];
@@ -212,7 +213,7 @@ impl<B> Chains<B> {
     }
 
     /// Begins a chain that was checked, which may go on then.
-    pub(crate) fn begin(&mut self, chain: Chain<B>, user: u64) -> u32 {
+    pub(crate) fn begin(&mut self, mut chain: Chain<B>, user: u64) -> u32 {
         let index = self.free.pop().unwrap_or_else(|| {
             self.records.push(Record::new());
             self.records.len() as u32 - 1
@@ -220,8 +221,11 @@ impl<B> Chains<B> {
         self.live += 1;
         self.onward.push_back(index);
         let record = &mut self.records[index as usize];
-        record.results.resize_with(chain.len(), || Ok(Value::Done));
-        record.calls = chain.calls;
+        let n = chain.len();
+        record.calls.append(&mut chain.calls);
+        // The results come to lie where the calls were, which saves an allocation.
+        record.results = chain.calls.into_iter().map(|_| Ok(Value::Done)).collect();
+        record.results.resize_with(n, || Ok(Value::Done));
         (record.live, record.user) = (true, user);
         (record.step, record.begun, record.running, record.depth) = (0, 0, 0, 0);
         record.read = (0, 0);
@@ -282,7 +286,7 @@ impl<B> Chains<B> {
     }
 
     /// What the chain does next.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self, index: u32) -> Next<B> {
         let record = &mut self.records[index as usize];
         if record.running != 0 {
@@ -343,9 +347,15 @@ impl<B> Chains<B> {
         }
     }
 
-    /// A call of the chain has ended, which may go on if none of its others is running.
+    /// A call of the chain has ended. If none of its others is running it may go on, or was the
+    /// last: this is the chain's end then.
     #[inline]
-    pub(crate) fn ended(&mut self, index: u32, step: usize, outcome: Outcome<B>) {
+    pub(crate) fn ended(
+        &mut self,
+        index: u32,
+        step: usize,
+        outcome: Outcome<B>,
+    ) -> Option<Completion<B>> {
         let record = &mut self.records[index as usize];
         record.stopped |= outcome.is_err();
         let before = std::mem::replace(&mut record.results[step], outcome);
@@ -353,9 +363,14 @@ impl<B> Chains<B> {
         // Known to own nothing.
         std::mem::forget(before);
         record.running &= !(1 << step);
-        if record.running == 0 {
-            self.onward.push_back(index);
+        if record.running != 0 {
+            return None;
         }
+        if record.begun == record.calls.len() {
+            return Some(self.over(index));
+        }
+        self.onward.push_back(index);
+        None
     }
 
     /// Makes no further call of a chain, but closes. Gives the slots of those that are running, or
@@ -481,13 +496,9 @@ impl<B> Chains<B> {
 
     fn over(&mut self, index: u32) -> Completion<B> {
         let record = &mut self.records[index as usize];
-        // They go where the calls were, which own nothing any more: it saves an allocation.
-        let calls = std::mem::take(&mut record.calls).into_iter();
-        let results = calls.zip(&mut record.results).map(|(call, result)| {
-            std::mem::forget(call);
-            std::mem::replace(result, Ok(Value::Done))
-        });
-        let results: Vec<_> = results.collect();
+        let results = std::mem::take(&mut record.results);
+        // Known to own nothing.
+        record.calls.drain(..).for_each(std::mem::forget);
         record.live = false;
         record.generation = record.generation.wrapping_add(1);
         self.live -= 1;

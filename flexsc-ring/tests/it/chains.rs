@@ -19,6 +19,7 @@ use crate::on_every_engine;
 use crate::support::{A_MOMENT, Bench, Buf, Done, Random, alone, connect, listener};
 use crate::support::{SOON, on, open_files, options, registered};
 
+mod panics;
 mod programs;
 
 type Outcome = Result<Value<Buf>, Failure<Buf>>;

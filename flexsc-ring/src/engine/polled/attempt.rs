@@ -169,7 +169,8 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             self.forget(fd);
         }
         if chain != NONE {
-            return self.chains.ended(chain, user as usize, result);
+            let completion = self.ended(chain, user as usize, result);
+            return completion.into_iter().for_each(|completion| self.done.push(completion));
         }
         self.stats.ended(ret);
         self.done.push(Completion { user, result, more: false });

@@ -13,6 +13,11 @@ use crate::result::{Completion, Value};
 use crate::slots::{NONE, Slot, Stage};
 use crate::sys;
 
+/// It has waited for nothing but its result.
+fn is_plain(op: &Op) -> bool {
+    matches!(op, Op::Open { .. } | Op::Read { .. } | Op::Write { .. } | Op::Close { .. })
+}
+
 impl<B: Buffer> Uring<B> {
     /// Hands out what the completion queue holds, one by one: a sink that panics loses none.
     pub(super) fn reap_kernel(&mut self, sink: &mut impl FnMut(Completion<B>)) -> usize {
@@ -50,6 +55,10 @@ impl<B: Buffer> Uring<B> {
         let slot = self.slots.at(index);
         if slot.mark.get() {
             return self.became_ready(index, ret);
+        }
+        if ret >= 0 && slot.chain.get() != NONE && slot.direct.get() == NONE && is_plain(slot.op())
+        {
+            return self.finish_step(index, ret);
         }
         if slot.last_try.get() {
             return self.on_last_try(index, ret);
@@ -129,6 +138,15 @@ impl<B: Buffer> Uring<B> {
         true
     }
 
+    /// As `finish`, of a call of a chain that was made at once and has succeeded.
+    #[inline]
+    fn finish_step(&mut self, index: u32, ret: i64) -> Option<Completion<B>> {
+        let slot = self.slots.at(index);
+        let (place, chain) = (slot.user.get() as usize, slot.chain.get());
+        let outcome = self.slots.end(index, |op, buf| settle(op, buf, ret, None));
+        self.ended(chain, place, outcome)
+    }
+
     /// Takes a call out, after its last result, which goes to the caller or to its chain.
     #[inline]
     pub(super) fn finish(
@@ -151,8 +169,7 @@ impl<B: Buffer> Uring<B> {
             settle(op, buf, ret, received)
         });
         if chain != NONE {
-            self.chains.ended(chain, user as usize, result);
-            return None;
+            return self.ended(chain, user as usize, result);
         }
         self.stats.ended(ret);
         Some(Completion { user, result, more: false })

@@ -62,7 +62,9 @@ impl<B: Buffer> Uring<B> {
         self.stats.enters += 1;
         let found = sys::statx_fd(fd).map(|stat| Value::Stat(of_statx(&stat)));
         let outcome = found.map_err(|error| Failure::new(error, None));
-        self.chains.ended(chain, place, outcome);
+        if let Some(completion) = self.ended(chain, place, outcome) {
+            self.done.push(completion);
+        }
     }
 
     /// `wait` while chains are under way: goes on with them until there is something to reap.

@@ -89,6 +89,7 @@ impl Gate {
 
 impl<B: Buffer> Uring<B> {
     /// Queues an entry; enters the kernel only if the queue is full.
+    #[inline]
     pub(super) fn push(&mut self, entry: Entry) {
         if !self.push_now(std::slice::from_ref(&entry)) {
             self.backlog.push_back(Batch::One(entry));
