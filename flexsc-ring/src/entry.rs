@@ -9,7 +9,7 @@
 //! |---|---|---|---|
 //! | FREE -> POSTED | poster | Release store | the thread that gets it |
 //! | POSTED -> RUNNING | syscall thread | AcqRel CAS | that thread |
-//! | POSTED -> FREE | poster cancels | Relaxed CAS, generation + 1 | poster, who answers ECANCELED |
+//! | POSTED -> FREE | poster cancels, or takes back | AcqRel CAS, generation + 1 | poster, who answers ECANCELED, or makes the call |
 //! | RUNNING -> RUNNING+CANCEL | poster cancels | AcqRel CAS | that thread, which is signalled once |
 //! | RUNNING, +CANCEL -> +GONE | poster goes | AcqRel CAS | that thread, which keeps nothing |
 //! | RUNNING, +CANCEL, +GONE -> DONE | syscall thread | AcqRel swap | poster, or nobody if GONE |
@@ -182,6 +182,18 @@ impl Entry {
                 Err(now) => status = now,
             }
         }
+    }
+
+    /// Poster: takes a call back that has not begun, to make it itself.
+    pub(crate) fn take_back(&self) -> Option<Trap> {
+        if self.cancel(false) != Met::Posted {
+            return None;
+        }
+        // SAFETY: FREE: the fields are the poster's.
+        let (number, args, flags) =
+            unsafe { (self.number.get(), self.args.get(), self.flags.get()) };
+        let (makes_fd, makes_mapping) = (flags & MAKES_FD != 0, flags & MAKES_MAPPING != 0);
+        Some(Trap { number, makes_fd, makes_mapping, args })
     }
 
     /// Poster: the thread that runs a call which was marked and has not ended.

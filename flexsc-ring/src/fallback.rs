@@ -5,6 +5,7 @@ use std::fmt;
 use crate::chains;
 use crate::op::{CANCELED, KERNEL_CANCELED};
 use crate::result::{Completion, Failure, Value};
+use crate::specializer::Place;
 
 /// Why a call, or a ring, did not go the engine's own way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,6 +88,13 @@ pub struct Stats {
     pub made_here: u64,
     /// Calls that it could have made, and posted (`Placement::Measured`).
     pub posted_elsewhere: u64,
+    /// Of those posted, calls that no thread had begun when the poster had nothing else to do, and that
+    /// it made (`Placement::Measured`).
+    pub taken_back: u64,
+    /// Who makes such calls now; `None` where nobody measures (`Placement::Measured`).
+    pub place: Option<Place>,
+    /// How often that has changed, without trials that left all as it was (`Placement::Measured`).
+    pub moves: u64,
     fallbacks: [u64; Reason::ALL.len()],
 }
 
@@ -136,8 +144,10 @@ impl fmt::Display for Stats {
         let Stats { submitted, completed, cancelled, enters, .. } = self;
         write!(f, "submitted {submitted} completed {completed}")?;
         write!(f, " cancelled {cancelled} enters {enters}")?;
-        if self.made_here + self.posted_elsewhere > 0 {
+        if let Some(place) = self.place {
             write!(f, " made_here {} posted_elsewhere {}", self.made_here, self.posted_elsewhere)?;
+            write!(f, " taken_back {}", self.taken_back)?;
+            write!(f, " place {} moves {}", place.name(), self.moves)?;
         }
         for reason in Reason::ALL {
             write!(f, " {reason} {}", self.fallbacks(reason))?;

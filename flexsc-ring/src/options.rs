@@ -71,13 +71,28 @@ pub enum Placement {
     /// poster waits, which is the batching of the paper on one core (§3.2.1).
     Poster,
     /// On another processor than the poster's. By measured load the poster makes calls that never
-    /// wait by trap itself, or posts them (§6.1, [`Specializer`](crate::Specializer));
+    /// wait by trap itself, or posts them (§6.1, [`Specializer`](crate::Specializer)), and then makes
+    /// those that no thread has begun when a `wait` finds no result.
     /// [`Stats::made_here`](crate::Stats::made_here) and
-    /// [`Stats::posted_elsewhere`](crate::Stats::posted_elsewhere) count what became of them. Reads of
-    /// files are such calls as far as the file is in memory. Calls that may wait are always posted.
+    /// [`Stats::posted_elsewhere`](crate::Stats::posted_elsewhere) count what became of them,
+    /// [`Stats::place`](crate::Stats::place) and [`Stats::moves`](crate::Stats::moves) tell what is done now.
+    /// Reads of files are such calls as far as the file is in memory; several calls of a
+    /// [`Chain`](crate::Chain) that are made as one count as one, if none of them may wait. Calls that
+    /// may wait, opens among them, are always posted.
     /// For `Engine::Threads`; on `Engine::Uring` the threads get the calls without an opcode in any
     /// case.
     Measured,
+}
+
+impl fmt::Display for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Placement::Anywhere => f.write_str("anywhere"),
+            Placement::Cpus(cpus) => write!(f, "cpus {cpus:?}"),
+            Placement::Poster => f.write_str("poster"),
+            Placement::Measured => f.write_str("measured"),
+        }
+    }
 }
 
 impl Placement {
@@ -121,8 +136,8 @@ pub struct Options {
     /// entries hold calls that do not end and others wait, further pages are added, up to 512.
     pub pages: usize,
     /// How long an idle syscall thread looks for work before it sleeps, and the poster for a result, in
-    /// microseconds, at most 1 000 000; a `wait` may take so much longer than its time. On a machine
-    /// with one processor neither ever does.
+    /// microseconds, at most 1 000 000, and no longer than the `wait` may take. Where the poster and the
+    /// threads have one processor between them neither ever does.
     pub spin_us: u32,
     /// A syscall thread beyond the first ends after it has slept for so long.
     pub idle: Duration,
@@ -173,6 +188,12 @@ impl Options {
             _ => None,
         };
         let mut notes: Vec<String> = Vec::new();
+        let is_measured = engine == Engine::Threads && self.placement == Placement::Measured;
+        if is_measured && machine::allowed_cpus().len() < 2 {
+            notes.push(
+                "`placement`: there is one processor, so the poster makes short calls".into(),
+            );
+        }
         notes.extend(
             why_not_placed.map(|why| format!("no effect of `placement`: `{engine}` {why}")),
         );
@@ -180,6 +201,12 @@ impl Options {
             notes.push(format!("no effect of `sqpoll_cpu` or `sqpoll_with`: `{engine}` serves"));
         }
         notes
+    }
+
+    /// What serves instead of what was asked for.
+    pub(crate) fn report(&self, engine: Engine) -> Report {
+        let notes = self.unheeded(engine);
+        Report { asked: self.engine, engine, placement: self.placement.clone(), notes }
     }
 
     pub(crate) fn check(&self) -> Result<(), RingError> {
@@ -309,6 +336,9 @@ pub struct Report {
     pub asked: Engine,
     /// What serves.
     pub engine: Engine,
+    /// Where syscall threads were asked to run. What [`Placement::Measured`] has come to is in
+    /// [`Stats::place`](crate::Stats::place).
+    pub placement: Placement,
     /// One line for each thing that is not as it was asked for, or not as fast as it could be.
     pub notes: Vec<String>,
 }
@@ -316,6 +346,9 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "engine {} (asked for {})", self.engine, self.asked)?;
+        if self.placement != Placement::Anywhere {
+            write!(f, ", placement {}", self.placement)?;
+        }
         self.notes.iter().try_for_each(|note| write!(f, "; {note}"))
     }
 }

@@ -2,22 +2,43 @@
 //! multi-call of §8.3.
 
 use crate::op::CANCELED;
+use crate::sys;
 use crate::trap::Step;
 
 /// What a step says whose `feed` is no step before it that makes a descriptor.
 const NO_DESCRIPTOR: i64 = -(libc::EBADF as i64);
 
+/// The steps that the arguments of a program's trap name.
+pub(crate) fn steps(args: &[u64; 6]) -> *mut [Step] {
+    let at = std::ptr::with_exposed_provenance_mut(args[0] as usize);
+    std::ptr::slice_from_raw_parts_mut(at, args[1] as usize)
+}
+
 /// Makes the calls in order by `call`, and stops behind the first that fails. How many were made; the
 /// results of these are filled in, that of the failed one included.
 pub(crate) fn run(steps: &mut [Step], mut call: impl FnMut(u16, &[u64; 6]) -> i64) -> i64 {
+    run_while(steps, |number, args| Some(call(number, args)))
+}
+
+/// As [`run`], on the poster's own thread, and stops before the first that would wait for a disk;
+/// `None`: that is the first of all.
+pub(crate) fn run_here(steps: &mut [Step]) -> Option<i64> {
+    // SAFETY: made by `Op::trap` of slots that stay as they are until the program has ended.
+    let made = run_while(steps, |number, args| unsafe { sys::without_waiting(number, args) });
+    (made > 0).then_some(made)
+}
+
+fn run_while(steps: &mut [Step], mut call: impl FnMut(u16, &[u64; 6]) -> Option<i64>) -> i64 {
     for at in 0..steps.len() {
         let (before, rest) = steps.split_at_mut(at);
         let step = &mut rest[0];
-        step.ret = match feed(step, before) {
+        let ret = match feed(step, before) {
             true => call(step.trap.number, &step.trap.args),
-            false => NO_DESCRIPTOR,
+            false => Some(NO_DESCRIPTOR),
         };
-        if step.ret < 0 {
+        let Some(ret) = ret else { return at as i64 };
+        step.ret = ret;
+        if ret < 0 {
             return at as i64 + 1;
         }
     }

@@ -1,5 +1,7 @@
 //! A system call, ready to be made: number and arguments; or several, in a program.
 
+use crate::program;
+
 /// The number of the call that does nothing.
 pub(crate) const NOTHING: u16 = u16::MAX;
 /// The number of a program of several calls, for syscall threads: see `program`. Its arguments are
@@ -52,6 +54,16 @@ impl Trap {
             libc::SYS_preadv2 | libc::SYS_pwritev2 => flags(5, libc::RWF_NOWAIT),
             _ => self.number == NOTHING,
         }
+    }
+
+    /// As [`never_waits`](Self::never_waits), and of a program if all of its steps are such calls.
+    pub(crate) fn is_short(&self) -> bool {
+        if self.number != PROGRAM {
+            return self.never_waits();
+        }
+        // SAFETY: made by `Trap::program`; nobody writes to the steps before the program is begun.
+        let steps = unsafe { &*program::steps(&self.args) };
+        steps.iter().all(|step| step.trap.never_waits())
     }
 
     /// The `len` steps at `steps` as one call. They belong to the thread that runs it until it has

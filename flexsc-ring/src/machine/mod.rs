@@ -3,6 +3,6 @@
 mod sys;
 
 pub(crate) use sys::{
-    Resource, allowed_cpus, can_run_on, current_cpu, kernel_release, limit, processors, stay_on,
-    thread_time,
+    Resource, allowed_cpus, can_run_on, current_cpu, kernel_release, limit, own_cpus, processors,
+    stay_on, thread_time,
 };

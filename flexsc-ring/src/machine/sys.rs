@@ -47,6 +47,11 @@ pub(crate) fn allowed_cpus() -> Vec<usize> {
     cpus_of(unsafe { libc::getpid() })
 }
 
+/// The processors that this thread may use, in order.
+pub(crate) fn own_cpus() -> Vec<usize> {
+    cpus_of(0)
+}
+
 /// The processors that a thread may use, in order; 0: this thread.
 fn cpus_of(thread: libc::pid_t) -> Vec<usize> {
     // SAFETY: all bit patterns of a processor set are valid.

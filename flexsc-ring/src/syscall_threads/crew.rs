@@ -89,6 +89,10 @@ impl Crew {
         match spawn(&self.shared, me as u16, serve) {
             Ok(member) => {
                 self.members[me] = Some(member);
+                if self.shared.seat.is_elsewhere() {
+                    // For it to leave for its own processor.
+                    thread::yield_now();
+                }
                 Ok(())
             }
             Err(error) => {

@@ -57,11 +57,15 @@ pub(crate) struct SyscallThreads {
     line: Line,
     /// Pages with results, and which, that were not handed over yet.
     found: Vec<(usize, u64)>,
+    /// Results of posted calls that were made here after all.
+    made: Vec<(u32, i64)>,
     posted: usize,
     collected: u64,
     /// Entries that may have to be signalled again, and when they were.
     rung: Vec<u16>,
     rung_at: Option<Instant>,
+    /// When a running call was last signalled whose end the poster has not looked for.
+    signalled: Option<Instant>,
     /// Lingering to leave out, and how many the last one in vain cost.
     skip: u32,
     vain: u32,
@@ -70,6 +74,10 @@ pub(crate) struct SyscallThreads {
     meter: Option<Meter>,
     process: u32,
 }
+
+/// A signalled thread is usually awake after so long: to look for its result until then costs less than
+/// to be woken by it.
+const HEEDED: Duration = Duration::from_micros(60);
 
 /// Calls that are shown at once to threads on a core of their own, so that it works while the poster
 /// goes on. Others see them when the poster waits.
@@ -87,9 +95,8 @@ pub(crate) enum Stopping {
 impl SyscallThreads {
     /// Starts the first thread.
     pub(crate) fn new(options: &Options, waker: Waker) -> io::Result<Self> {
-        let alone = thread::available_parallelism().is_ok_and(|n| n.get() == 1);
-        let never = alone || options.placement == Placement::Poster;
-        let spin = Duration::from_micros(if never { 0 } else { options.spin_us.into() });
+        let seat = Seat::new(&options.placement);
+        let spin = Duration::from_micros(if seat.is_shared() { 0 } else { options.spin_us.into() });
         // Claimed before a thread of ours waits for it.
         let signal = interrupt::signal();
         let shared = Arc::new(Shared {
@@ -99,7 +106,7 @@ impl SyscallThreads {
             ended: AtomicUsize::new(0),
             spin,
             rest: options.idle,
-            seat: Seat::new(&options.placement),
+            seat,
             samples: Samples::new(options.placement == Placement::Measured),
             waker,
         });
@@ -114,10 +121,12 @@ impl SyscallThreads {
             at_once: if shared.seat.is_elsewhere() { AT_ONCE } else { u32::MAX },
             line: Line::new(),
             found: Vec::new(),
+            made: Vec::new(),
             posted: 0,
             collected: 0,
             rung: Vec::new(),
             rung_at: None,
+            signalled: None,
             skip: 0,
             vain: 0,
             uninterrupted: 0,
@@ -144,14 +153,43 @@ impl SyscallThreads {
     /// Makes the call of `slot` if the poster is the better place for it, else posts it.
     #[inline(always)]
     pub(crate) fn start(&mut self, slot: u32, trap: Trap) -> Option<i64> {
-        if let Some(meter) = &mut self.meter
-            && trap.never_waits()
+        let is_short = self.meter.is_some() && trap.is_short();
+        if is_short
+            && let Some(meter) = &mut self.meter
             && let Some(ret) = meter.make(&trap)
         {
             return Some(ret);
         }
         self.post(slot, trap);
+        if is_short && let Some(meter) = &mut self.meter {
+            let entry = match self.line.place(slot) {
+                Place::Entry(entry) => Some(entry),
+                _ => None,
+            };
+            meter.note_posted(entry);
+        }
         None
+    }
+
+    /// Makes short calls here that no thread has begun, until there is a result.
+    fn help_out(&mut self) -> bool {
+        let helped = self.made.len();
+        while !self.shared.pages.any_done()
+            && let Some(meter) = &mut self.meter
+            && let Some(entry) = meter.short_unclaimed(&self.shared.pages)
+        {
+            let Some(trap) = self.entry(entry).take_back() else { continue };
+            let slot = self.slots[usize::from(entry)];
+            self.release(entry);
+            let Some(ret) = self.meter.as_mut().and_then(|meter| meter.make_posted(&trap)) else {
+                // It waits for a disk, which is for a thread to do.
+                self.post(slot, trap);
+                self.show();
+                continue;
+            };
+            self.made.push((slot, ret));
+        }
+        self.made.len() > helped
     }
 
     /// Posts the call of `slot`. Seen by the threads after `publish`.
@@ -219,20 +257,22 @@ impl SyscallThreads {
     }
 
     /// Poster: looks for a result for a little while, as waking costs more than most calls. After
-    /// looks in vain it looks less often.
-    pub(crate) fn linger(&mut self) {
-        if self.posted == 0 || self.shared.spin.is_zero() {
-            return;
-        }
-        if self.skip > 0 {
-            self.skip -= 1;
+    /// looks in vain it looks less often. It looks for `most` at most.
+    pub(crate) fn linger(&mut self, most: Duration) {
+        if self.posted == 0 || self.shared.spin.is_zero() || self.help_out() {
             return;
         }
         let shared = &self.shared;
+        let expected = self.signalled.take_if(|at| at.elapsed() < HEEDED).is_some();
+        if self.skip > 0 && !expected {
+            self.skip -= 1;
+            return;
+        }
+        let time = if expected { shared.spin.max(HEEDED) } else { shared.spin };
         let start = self.meter.is_some().then(Instant::now);
-        if watch(shared.spin, || shared.pages.any_done()) {
+        if watch(time.min(most), || shared.pages.any_done()) {
             self.vain = 0;
-        } else {
+        } else if most >= time && !expected {
             self.vain = (self.vain * 2 + 1).min(MOST_SKIPS);
             self.skip = self.vain;
         }
@@ -266,6 +306,9 @@ impl SyscallThreads {
     /// the entries.
     #[inline]
     pub(crate) fn next(&mut self) -> Option<(u32, i64)> {
+        if let Some(made) = self.made.pop() {
+            return Some(made);
+        }
         while let Some((page, bits)) = self.found.last_mut() {
             let (page, i) = (*page, bits.trailing_zeros() as usize);
             *bits &= bits.wrapping_sub(1);
@@ -305,6 +348,9 @@ impl SyscallThreads {
     fn release(&mut self, entry: u16) {
         self.slots[usize::from(entry)] = NONE;
         self.free.push(entry);
+        if let Some(meter) = &mut self.meter {
+            meter.note_ended(entry);
+        }
         self.posted -= 1;
         self.collected += 1;
     }
@@ -339,9 +385,12 @@ impl SyscallThreads {
         if !interrupt::ring(signal, bell) {
             bell.lose();
             self.uninterrupted += 1;
-        } else if !interrupt::EXACT {
+            return;
+        }
+        self.signalled = Some(Instant::now());
+        if !interrupt::EXACT {
             self.rung.push(entry);
-            self.rung_at = Some(Instant::now());
+            self.rung_at = self.signalled;
         }
     }
 
@@ -375,6 +424,9 @@ impl SyscallThreads {
         if let Some(meter) = &self.meter {
             stats.made_here += meter.made_here;
             stats.posted_elsewhere += meter.posted;
+            stats.taken_back += meter.taken_back;
+            stats.place = Some(meter.place());
+            stats.moves += meter.moves();
         }
     }
 

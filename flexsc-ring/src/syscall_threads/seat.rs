@@ -1,6 +1,7 @@
 //! On which processors does a syscall thread run?
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use crate::machine;
 use crate::options::Placement;
@@ -74,8 +75,46 @@ impl Seat {
         matches!(self, Seat::Cpus(_) | Seat::Apart { .. })
     }
 
+    /// Poster, when it begins: who spins keeps the processor from whom it waits for. The threads' own
+    /// processors count here, as a poster that stays on one of its own may have others serve it.
+    pub(super) fn is_shared(&self) -> bool {
+        match self {
+            Seat::Anywhere => thread::available_parallelism().is_ok_and(|n| n.get() == 1),
+            Seat::Cpus(cpus) => {
+                let mine = machine::own_cpus();
+                mine.len() == 1 && cpus.iter().all(|cpu| mine.contains(cpu))
+            }
+            Seat::With { .. } => true,
+            Seat::Apart { .. } => !self.has_another(),
+        }
+    }
+
     /// There is a processor for threads beside the poster's.
     pub(super) fn has_another(&self) -> bool {
         !matches!(self, Seat::Apart { allowed, .. } if allowed.len() < 2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poster_that_stays_on_one_processor_does_not_share_it_with_threads_on_another() {
+        let all = machine::allowed_cpus();
+        let (&mine, Some(&other)) = (all.first().expect("one"), all.get(1)) else {
+            return eprintln!("skipped: one processor");
+        };
+        let stays = move || {
+            assert!(machine::stay_on(&[mine]));
+            let is_shared = |placement| Seat::new(&placement).is_shared();
+            assert!(is_shared(Placement::Anywhere) && is_shared(Placement::Poster));
+            assert!(is_shared(Placement::Cpus(vec![mine])));
+            assert!(!is_shared(Placement::Cpus(vec![other])));
+            assert!(!is_shared(Placement::Cpus(vec![mine, other])));
+            assert!(!is_shared(Placement::Measured));
+        };
+        // A thread of its own, which stays where it is told to.
+        thread::spawn(stays).join().expect("as told");
     }
 }

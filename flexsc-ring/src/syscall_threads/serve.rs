@@ -14,7 +14,7 @@ use crate::op::CANCELED;
 use crate::pages::Pages;
 use crate::program;
 use crate::sys;
-use crate::trap::{NOTHING, PROGRAM, Step};
+use crate::trap::{NOTHING, PROGRAM};
 use crate::waker::Waker;
 
 const INTERRUPTED: i64 = -(libc::EINTR as i64);
@@ -85,6 +85,8 @@ impl Drop for Ending {
 pub(super) fn serve(shared: &Arc<Shared>, me: u16, bell: Arc<Bell>) {
     let _ending = Ending(Arc::clone(shared));
     let mut worker = Worker::new(me, bell);
+    // It was made on the poster's processor, which the poster may not leave to it for long.
+    shared.seat.sit(me, &mut worker.sits);
     let me = usize::from(me);
     loop {
         worker.work(shared);
@@ -126,7 +128,7 @@ impl Worker {
     fn run(&mut self, shared: &Shared, page: usize, i: usize) {
         let entry = shared.pages.page(page).entry(i);
         let Some((number, args)) = entry.begin(self.me) else { return };
-        let steps = (number == PROGRAM).then(|| steps(&args));
+        let steps = (number == PROGRAM).then(|| program::steps(&args));
         let bell = self.attended.bell();
         self.made += u64::from(shared.samples.wanted);
         // A program is no single call.
@@ -181,12 +183,6 @@ impl Worker {
             }
         }
     }
-}
-
-/// The steps of a program.
-fn steps(args: &[u64; 6]) -> *mut [Step] {
-    let at = std::ptr::with_exposed_provenance_mut(args[0] as usize);
-    std::ptr::slice_from_raw_parts_mut(at, args[1] as usize)
 }
 
 /// Makes a call, again if a signal ended it that was not for this call.

@@ -1,4 +1,4 @@
-//! Do programs run on syscall threads, and what becomes of their descriptors?
+//! Do programs run on syscall threads, what becomes of their descriptors, and does a poster help out?
 
 use std::ffi::CString;
 use std::io::Write;
@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{Stopping, SyscallThreads};
+use crate::fallback::Stats;
 use crate::op::CANCELED;
-use crate::options::Options;
+use crate::options::{Options, Placement};
 use crate::trap::{Step, Trap};
 use crate::waker::Waker;
 
@@ -147,4 +148,65 @@ fn an_abandoned_program_closes_what_it_opened_and_goes_no_further() {
         assert!(Instant::now() < deadline, "it is closed");
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Threads by measure whose only one is kept busy, and whose place is the other core; none if there is
+/// one processor.
+fn busy_elsewhere() -> Option<SyscallThreads> {
+    static LONG: [i64; 2] = [100, 0];
+    if crate::machine::allowed_cpus().len() < 2 {
+        eprintln!("skipped: one processor");
+        return None;
+    }
+    let options = Options { threads: 1, placement: Placement::Measured, ..Options::default() };
+    let mut threads = SyscallThreads::new(&options, Waker::new().expect("an event")).expect("one");
+    threads.meter.as_mut().expect("measured").go_elsewhere();
+    let long = LONG.as_ptr().expose_provenance() as u64;
+    threads.post(99, step(libc::SYS_nanosleep, [long, 0, 0, 0], None).trap);
+    threads.publish();
+    let deadline = Instant::now() + SOON;
+    while threads.shared.pages.unclaimed() > 0 {
+        assert!(Instant::now() < deadline, "it is begun");
+    }
+    Some(threads)
+}
+
+#[test]
+fn a_poster_that_waits_makes_short_calls_that_no_thread_has_begun() {
+    let Some(mut threads) = busy_elsewhere() else { return };
+    let me = i64::from(std::process::id());
+    for slot in 0..5 {
+        let made = threads.start(slot, step(libc::SYS_getpid, [0; 4], None).trap);
+        assert_eq!(made, None, "posted");
+    }
+    let mut steps = [step(libc::SYS_getpid, [0; 4], None), step(libc::SYS_getpid, [0; 4], None)];
+    assert_eq!(threads.start(5, Trap::program(steps.as_mut_ptr(), 2)), None);
+    threads.publish();
+    threads.linger(SOON);
+    let mut results = Vec::new();
+    threads.collect(|slot, ret| results.push((slot, ret)));
+    results.sort_unstable();
+    assert_eq!(results, [(0, me), (1, me), (2, me), (3, me), (4, me), (5, 2)]);
+    assert_eq!(steps.map(|step| step.ret), [me, me]);
+    let mut stats = Stats::default();
+    threads.tally(&mut stats);
+    assert_eq!((stats.made_here, stats.posted_elsewhere, stats.taken_back), (0, 6, 6));
+    assert!(threads.close(Instant::now() + SOON, |_, _| {}).is_empty());
+}
+
+#[test]
+fn a_poster_that_waits_leaves_calls_to_threads_that_may_have_to_wait() {
+    let Some(mut threads) = busy_elsewhere() else { return };
+    let file = File::new();
+    let mut steps = [file.open(), step(libc::SYS_getpid, [0; 4], None)];
+    assert_eq!(threads.start(0, Trap::program(steps.as_mut_ptr(), 2)), None);
+    assert_eq!(threads.start(1, step(libc::SYS_getpid, [0; 4], None).trap), None);
+    threads.publish();
+    threads.linger(SOON);
+    let mut results = Vec::new();
+    threads.collect(|slot, _| results.push(slot));
+    assert_eq!(results, [1]);
+    // Its steps must stay until it has ended.
+    assert_eq!(threads.cancel(0), Stopping::Stopped);
+    assert!(threads.close(Instant::now() + SOON, |_, _| {}).is_empty());
 }

@@ -120,6 +120,9 @@ fn a_placement_without_effect_is_noted_in_the_report() {
             let notes = &bench.ring.report().notes;
             let of_placement = notes.iter().filter(|note| note.contains("`placement`")).count();
             assert_eq!(of_placement, noted, "{engine} {placement:?}: {notes:?}");
+            let report = bench.ring.report().to_string();
+            let named = report.contains(&format!(", placement {placement}"));
+            assert_eq!(named, placement != Placement::Anywhere, "{report}");
         });
     }
 }
@@ -145,8 +148,11 @@ fn calls_have_the_same_results_wherever_they_are_made() {
             let stats = bench.ring.stats();
             if placement == Placement::Measured {
                 assert!(stats.made_here + stats.posted_elsewhere >= calls, "{stats}");
+                assert!(stats.place.is_some() && stats.to_string().contains(" place "), "{stats}");
+                assert!(stats.taken_back <= stats.posted_elsewhere, "{stats}");
             } else {
                 assert_eq!((stats.made_here, stats.posted_elsewhere), (0, 0));
+                assert_eq!((stats.place, stats.moves), (None, 0));
             }
         });
     }

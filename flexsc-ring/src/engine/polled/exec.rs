@@ -18,8 +18,8 @@ pub(crate) trait Exec {
     /// Lets calls begin that were started since the last time.
     fn publish(&mut self) {}
 
-    /// Looks for results for a moment, where that may be cheaper than to sleep.
-    fn linger(&mut self) {}
+    /// Looks for results for a moment, `most` at most, where that may be cheaper than to sleep.
+    fn linger(&mut self, _most: Duration) {}
 
     /// Looks for results that have come, which `next` hands over.
     fn look(&mut self) {}
@@ -74,8 +74,8 @@ impl Exec for SyscallThreads {
         SyscallThreads::publish(self);
     }
 
-    fn linger(&mut self) {
-        SyscallThreads::linger(self);
+    fn linger(&mut self, most: Duration) {
+        SyscallThreads::linger(self, most);
     }
 
     fn look(&mut self) {

@@ -88,7 +88,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             skips: 0,
             waker,
             stats: Stats::default(),
-            report: Report { asked: options.engine, engine, notes: options.unheeded(engine) },
+            report: options.report(engine),
             _not_send: PhantomData,
         })
     }
@@ -253,10 +253,14 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     pub(super) fn wait(&mut self, until: Option<Duration>) -> io::Result<()> {
         self.turn();
         self.exec.publish();
+        let mut left = until;
         if self.done.is_empty() && until != Some(Duration::ZERO) {
-            self.exec.linger();
+            let start = until.map(|_| Instant::now());
+            self.exec.linger(until.unwrap_or(Duration::MAX));
             self.turn();
             self.exec.publish();
+            let spent = start.map(|start| start.elapsed()).unwrap_or_default();
+            left = until.map(|until| until.saturating_sub(spent));
         }
         let busy = !self.done.is_empty() || !self.ready.is_empty();
         if busy && self.skips < MOST_SKIPS {
@@ -265,7 +269,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             return Ok(());
         }
         self.skips = 0;
-        let result = self.look(if busy { Some(Duration::ZERO) } else { until });
+        let result = self.look(if busy { Some(Duration::ZERO) } else { left });
         self.turn();
         self.exec.publish();
         result

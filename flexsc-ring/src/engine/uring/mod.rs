@@ -142,7 +142,7 @@ impl<B: Buffer> Uring<B> {
             opcodes: made.opcodes,
             waker,
             stats: Stats::default(),
-            report: Report { asked: options.engine, engine, notes },
+            report: Report { notes, ..options.report(engine) },
             _not_send: PhantomData,
         };
         this.watch_waker();
