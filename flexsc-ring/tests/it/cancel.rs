@@ -159,27 +159,35 @@ fn one_thread(engine: Engine) -> Options {
     Options { threads: 1, ..Options::with_engine(engine) }
 }
 
+/// Cancels a call that is posted while the only thread is busy, and then the one that keeps it busy.
+fn cancel_behind(bench: &mut Bench) -> Cancelled {
+    let running = bench.post(sleep(10_000), 1);
+    bench.pause(Duration::from_millis(20));
+    let behind = bench.post(sleep(10_000), 2);
+    bench.turn(Duration::ZERO);
+    let met = bench.ring.cancel(behind);
+    assert_eq!(errno(&bench.next_of(2)), libc::ECANCELED);
+    assert_eq!(bench.ring.cancel(running), Cancelled::Requested);
+    let start = Instant::now();
+    assert_eq!(errno(&bench.next_of(1)), libc::ECANCELED);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!(bench.ring.stats().fallbacks(Reason::Uninterrupted), 0);
+    met
+}
+
 #[test]
 fn a_call_behind_a_busy_thread_is_stopped_and_the_running_one_is_interrupted() {
     for engine in [Engine::Threads, Engine::Uring, Engine::Sqpoll] {
-        on(&one_thread(engine), |bench| {
-            let running = bench.post(sleep(10_000), 1);
-            bench.pause(Duration::from_millis(20));
-            // On a machine that pauses a spare thread may have begun it.
-            let is_stopped = (0..20).any(|_| {
-                let behind = bench.post(sleep(10_000), 2);
-                bench.pause(Duration::from_millis(1));
-                let met = bench.ring.cancel(behind);
-                assert_eq!(errno(&bench.next_of(2)), libc::ECANCELED);
-                met == Cancelled::Stopped
-            });
-            assert!(is_stopped);
-            assert_eq!(bench.ring.cancel(running), Cancelled::Requested);
-            let start = Instant::now();
-            assert_eq!(errno(&bench.next_of(1)), libc::ECANCELED);
-            assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-            assert_eq!(bench.ring.stats().fallbacks(Reason::Uninterrupted), 0);
-        });
+        let mut met = Vec::new();
+        // On a machine that pauses a spare thread may have begun it.
+        while met.len() < 10 && !met.contains(&Cancelled::Stopped) {
+            let before = met.len();
+            on(&one_thread(engine), |bench| met.push(cancel_behind(bench)));
+            if met.len() == before {
+                break;
+            }
+        }
+        assert!(met.is_empty() || met.contains(&Cancelled::Stopped), "{engine:?}: {met:?}");
     }
 }
 
