@@ -12,13 +12,17 @@
 //! | behind the instruction | is counted | was made: its result stands |
 
 mod sys;
+#[cfg(test)]
+mod tests;
 
 use std::sync::OnceLock;
 
 use crate::bell::Bell;
 use crate::entry::Entry;
 
-pub(crate) use sys::{Attended, EXACT, NOT_MADE};
+#[cfg(test)]
+pub(crate) use sys::without_stub;
+pub(crate) use sys::{Attended, NOT_MADE, is_exact};
 
 /// The signal of this process: the highest real-time signal that nobody used when the first syscall
 /// thread was started. `None`: all are in use, or the kernel refuses; running calls are awaited.

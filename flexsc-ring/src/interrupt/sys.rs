@@ -13,12 +13,18 @@ pub(crate) const NOT_MADE: i64 = i64::MIN;
 
 /// A signal is never lost on this architecture, wherever it meets its thread. Elsewhere it has to be
 /// sent again until the call ends.
-pub(crate) const EXACT: bool = cfg!(all(
-    target_os = "linux",
-    target_endian = "little",
-    target_pointer_width = "64",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-));
+pub(crate) fn is_exact() -> bool {
+    #[cfg(test)]
+    if without_stub::is_chosen() {
+        return false;
+    }
+    cfg!(all(
+        target_os = "linux",
+        target_endian = "little",
+        target_pointer_width = "64",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))
+}
 
 thread_local! {
     /// The bell of this syscall thread; null on any other.
@@ -116,6 +122,11 @@ extern "C" fn on_signal(_: c_int, info: *mut libc::siginfo_t, context: *mut c_vo
 /// `status` and `args` can be read, and the call itself is sound.
 #[inline]
 pub(super) unsafe fn call(status: *const u32, number: usize, args: &[u64; 6]) -> i64 {
+    #[cfg(test)]
+    if without_stub::is_chosen() {
+        // SAFETY: passed on to the caller.
+        return unsafe { resent::call(status, number, args) };
+    }
     // SAFETY: passed on to the caller.
     unsafe { stub::call(status, number, args) }
 }
@@ -264,7 +275,18 @@ mod stub {
     target_pointer_width = "64",
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
-mod stub {
+use resent as stub;
+
+#[cfg(any(
+    test,
+    not(all(
+        target_os = "linux",
+        target_endian = "little",
+        target_pointer_width = "64",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))
+))]
+mod resent {
     //! Without a stub a signal between look and call does nothing: it has to be sent again.
 
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -272,8 +294,10 @@ mod stub {
     use super::NOT_MADE;
     use crate::entry::RUNNING;
 
+    #[cfg_attr(test, allow(dead_code, reason = "where there is a stub, its own is called"))]
     pub(super) fn prepare() {}
 
+    #[cfg_attr(test, allow(dead_code, reason = "where there is a stub, its own is called"))]
     pub(super) unsafe fn lead_on(_: *mut libc::ucontext_t) {}
 
     pub(super) unsafe fn call(status: *const u32, number: usize, args: &[u64; 6]) -> i64 {
@@ -282,8 +306,39 @@ mod stub {
         if status.load(Ordering::Acquire) & 0xff != RUNNING {
             return NOT_MADE;
         }
+        // Signals are to come here.
+        #[cfg(test)]
+        super::without_stub::dawdle();
         // SAFETY: passed on to the caller.
         unsafe { crate::sys::trap(number as u16, args) }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod without_stub {
+    //! Threads that go without the stub, though this architecture has one.
+
+    use std::cell::Cell;
+    use std::time::{Duration, Instant};
+
+    thread_local! {
+        static CHOSEN: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// This thread, and the syscall threads that it starts, go without the stub or with it.
+    pub(crate) fn choose(without: bool) {
+        CHOSEN.set(without);
+    }
+
+    pub(crate) fn is_chosen() -> bool {
+        CHOSEN.get()
+    }
+
+    pub(super) fn dawdle() {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_micros(300) {
+            std::hint::spin_loop();
+        }
     }
 }
 

@@ -108,6 +108,8 @@ impl SyscallThreads {
             rest: options.idle,
             seat,
             samples: Samples::new(options.placement == Placement::Measured),
+            #[cfg(test)]
+            without_stub: interrupt::without_stub::is_chosen(),
             waker,
         });
         let mut this = SyscallThreads {
@@ -388,7 +390,7 @@ impl SyscallThreads {
             return;
         }
         self.signalled = Some(Instant::now());
-        if !interrupt::EXACT {
+        if !interrupt::is_exact() {
             self.rung.push(entry);
             self.rung_at = self.signalled;
         }

@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) rest: Duration,
     pub(super) seat: Seat,
     pub(super) samples: Samples,
+    #[cfg(test)]
+    pub(super) without_stub: bool,
     pub(super) waker: Waker,
 }
 
@@ -84,7 +86,7 @@ impl Drop for Ending {
 /// Thread `me`, which sleeps when there is nothing to do; all but number 0 end after a long sleep.
 pub(super) fn serve(shared: &Arc<Shared>, me: u16, bell: Arc<Bell>) {
     let _ending = Ending(Arc::clone(shared));
-    let mut worker = Worker::new(me, bell);
+    let mut worker = Worker::new(shared, me, bell);
     // It was made on the poster's processor, which the poster may not leave to it for long.
     shared.seat.sit(me, &mut worker.sits);
     let me = usize::from(me);
@@ -107,11 +109,14 @@ pub(super) fn serve(shared: &Arc<Shared>, me: u16, bell: Arc<Bell>) {
 /// A spare thread: ends when it finds nothing to do.
 pub(super) fn serve_once(shared: &Arc<Shared>, me: u16, bell: Arc<Bell>) {
     let _ending = Ending(Arc::clone(shared));
-    Worker::new(me, bell).work(shared);
+    Worker::new(shared, me, bell).work(shared);
 }
 
 impl Worker {
-    fn new(me: u16, bell: Arc<Bell>) -> Self {
+    #[cfg_attr(not(test), allow(unused_variables, reason = "tests choose by it"))]
+    fn new(shared: &Shared, me: u16, bell: Arc<Bell>) -> Self {
+        #[cfg(test)]
+        interrupt::without_stub::choose(shared.without_stub);
         let attended = Attended::new(bell, interrupt::signal());
         Worker { attended, me, due: 0, sits: NO_SEAT, made: 0 }
     }
