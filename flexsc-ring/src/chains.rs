@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use crate::call::Call;
 use crate::chain::{Chain, OPENED};
+use crate::fallback::Stats;
 use crate::lent::Lent;
 use crate::op::{CANCELED, failure, made_fd, take_fd};
 use crate::result::{Completion, Failure, Value};
@@ -14,6 +15,8 @@ use crate::trap::Step;
 
 /// Tickets of chains have this bit in their lower half; no slot has such an index.
 const TICKET: u32 = 1 << 31;
+/// In the name of a close the bits from here up to that one are its number in its chain.
+const NUMBER: u32 = 27;
 
 const MOST: usize = Chain::<()>::MOST_CALLS;
 /// The most calls of one chain that run at once.
@@ -60,6 +63,8 @@ struct Record<B> {
     /// One has failed, or the chain was cancelled: only closes are left to do.
     stopped: bool,
     cancelled: bool,
+    /// Calls that were cancelled.
+    not_made: usize,
     /// Results by call. Those that opened a descriptor hold it until a close takes it.
     results: Vec<Outcome<B>>,
     /// The slots of its calls, by call; meant only while they are running.
@@ -76,6 +81,8 @@ pub(crate) struct Chains<B> {
     records: Vec<Record<B>>,
     free: Vec<u32>,
     live: usize,
+    /// Closes that are made without a slot.
+    closing: usize,
     /// Those that may go on: new ones, and those of which no call is running any more.
     onward: VecDeque<u32>,
 }
@@ -101,6 +108,7 @@ impl<B> Record<B> {
             program: Vec::new(),
             stopped: false,
             cancelled: false,
+            not_made: 0,
             results: Vec::new(),
             slots: [NONE; MOST],
             open: [0; MOST],
@@ -133,7 +141,8 @@ impl<B> Record<B> {
 
     /// The call at `step` is not to be made.
     #[cold]
-    fn not_made(&mut self, step: usize) -> bool {
+    fn refuse(&mut self, step: usize) -> bool {
+        self.not_made += 1;
         let call = std::mem::replace(&mut self.calls[step], Call::Nop);
         self.results[step] = Err(failure(CANCELED, Lent::of(call)));
         false
@@ -176,17 +185,17 @@ impl<B> Record<B> {
             Call::Read { start, .. } => self.read = (step, start),
             Call::SendRead { fd } if !self.stopped => match self.send_read(fd) {
                 Some(send) => self.calls[step] = send,
-                None => return self.not_made(step),
+                None => return self.refuse(step),
             },
             _ => {}
         }
-        !self.stopped || self.not_made(step)
+        !self.stopped || self.refuse(step)
     }
 
     /// Gives a close the descriptor opened last, as its own from now on.
     #[inline]
     fn prepare_close(&mut self, step: usize) -> bool {
-        let Some(top) = self.depth.checked_sub(1) else { return self.not_made(step) };
+        let Some(top) = self.depth.checked_sub(1) else { return self.refuse(step) };
         let opener = self.open[top];
         self.depth = top;
         if self.is_awaited(opener) {
@@ -195,7 +204,7 @@ impl<B> Record<B> {
         }
         match take_fd(&mut self.results[usize::from(opener)]) {
             Some(fd) => self.calls[step] = Call::Close(fd),
-            None => return self.not_made(step),
+            None => return self.refuse(step),
         }
         true
     }
@@ -203,7 +212,13 @@ impl<B> Record<B> {
 
 impl<B> Chains<B> {
     pub(crate) fn new() -> Self {
-        Chains { records: Vec::new(), free: Vec::new(), live: 0, onward: VecDeque::new() }
+        Chains {
+            records: Vec::new(),
+            free: Vec::new(),
+            live: 0,
+            closing: 0,
+            onward: VecDeque::new(),
+        }
     }
 
     /// No chain is under way.
@@ -229,7 +244,7 @@ impl<B> Chains<B> {
         (record.live, record.user) = (true, user);
         (record.step, record.begun, record.running, record.depth) = (0, 0, 0, 0);
         record.read = (0, 0);
-        (record.stopped, record.cancelled) = (false, false);
+        (record.stopped, record.cancelled, record.not_made) = (false, false, 0);
         index
     }
 
@@ -287,7 +302,7 @@ impl<B> Chains<B> {
 
     /// What the chain does next.
     #[inline(always)]
-    pub(crate) fn next(&mut self, index: u32) -> Next<B> {
+    pub(crate) fn next(&mut self, index: u32, stats: &mut Stats) -> Next<B> {
         let record = &mut self.records[index as usize];
         if record.running != 0 {
             return Next::Wait;
@@ -303,7 +318,7 @@ impl<B> Chains<B> {
                 return Next::Run(record.step - 1);
             }
         }
-        Next::Over(self.over(index))
+        Next::Over(self.over(index, stats))
     }
 
     /// The number of the next call too, to be put into its slot, where it is held until `began`: one
@@ -335,6 +350,60 @@ impl<B> Chains<B> {
         self.records[index as usize].slots[step] = slot;
     }
 
+    /// Begins a close that was given out, which is not taken: of a close nothing is in memory, so it
+    /// needs no slot. Gives its descriptor, which stays here until it has ended, and its name.
+    #[inline]
+    pub(crate) fn close(&mut self, index: u32, step: usize) -> (RawFd, u64) {
+        let record = &mut self.records[index as usize];
+        let fd = match &record.calls[step] {
+            Call::Close(fd) => fd.as_raw_fd(),
+            _ => -1,
+        };
+        debug_assert!(index >> NUMBER == 0 && record.begun == record.step);
+        record.slots[step] = NONE;
+        self.closing += 1;
+        let low = index | TICKET | (step as u32) << NUMBER;
+        (fd, u64::from(record.generation) << 32 | u64::from(low))
+    }
+
+    /// What has ended is a close that was made without a slot.
+    #[inline]
+    pub(crate) fn is_close(name: u64) -> bool {
+        name as u32 & TICKET != 0
+    }
+
+    /// A close that was made without a slot has ended: its chain, its number, and what came of it.
+    #[inline]
+    pub(crate) fn closed(&mut self, name: u64, ret: i64) -> (u32, usize, Outcome<B>) {
+        let low = name as u32 & !TICKET;
+        let (index, step) = (low & ((1 << NUMBER) - 1), (low >> NUMBER) as usize);
+        self.closing -= 1;
+        if let Call::Close(fd) = self.take(index, step)
+            && ret != CANCELED
+        {
+            // The kernel has closed it, also where it reports an error.
+            let _ = fd.into_raw_fd();
+        }
+        let outcome = if ret < 0 { Err(failure(ret, Lent::Nothing)) } else { Ok(Value::Done) };
+        (index, step, outcome)
+    }
+
+    /// Closes without a slot that have not ended.
+    pub(crate) fn closing(&self) -> usize {
+        self.closing
+    }
+
+    /// Gives up the descriptors of closes that may still be made.
+    pub(crate) fn leak_closing(&mut self) {
+        for record in &mut self.records {
+            let running = record.running;
+            let calls = record.calls.iter_mut().enumerate();
+            for (_, call) in calls.filter(|(step, _)| running >> step & 1 != 0) {
+                std::mem::forget(std::mem::replace(call, Call::Nop));
+            }
+        }
+    }
+
     /// The call that was taken last has found no slot, and is lost: the chain stops before it.
     pub(crate) fn lost(&mut self, index: u32) {
         let record = &mut self.records[index as usize];
@@ -349,15 +418,19 @@ impl<B> Chains<B> {
 
     /// A call of the chain has ended. If none of its others is running it may go on, or was the
     /// last: this is the chain's end then.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ended(
         &mut self,
         index: u32,
         step: usize,
         outcome: Outcome<B>,
+        stats: &mut Stats,
     ) -> Option<Completion<B>> {
         let record = &mut self.records[index as usize];
-        record.stopped |= outcome.is_err();
+        if let Err(failure) = &outcome {
+            record.stopped = true;
+            record.not_made += usize::from(failure.is_cancelled());
+        }
         let before = std::mem::replace(&mut record.results[step], outcome);
         debug_assert!(matches!(before, Ok(Value::Done)), "a call has one result");
         // Known to own nothing.
@@ -367,7 +440,7 @@ impl<B> Chains<B> {
             return None;
         }
         if record.begun == record.calls.len() {
-            return Some(self.over(index));
+            return Some(self.over(index, stats));
         }
         self.onward.push_back(index);
         None
@@ -494,11 +567,12 @@ impl<B> Chains<B> {
         }
     }
 
-    fn over(&mut self, index: u32) -> Completion<B> {
+    fn over(&mut self, index: u32, stats: &mut Stats) -> Completion<B> {
         let record = &mut self.records[index as usize];
         let results = std::mem::take(&mut record.results);
         // Known to own nothing.
         record.calls.drain(..).for_each(std::mem::forget);
+        stats.chain_ended(weight(results.len()), record.not_made);
         record.live = false;
         record.generation = record.generation.wrapping_add(1);
         self.live -= 1;

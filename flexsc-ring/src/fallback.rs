@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use crate::chains;
 use crate::op::{CANCELED, KERNEL_CANCELED};
-use crate::result::{Completion, Failure, Value};
 use crate::specializer::Place;
 
 /// Why a call, or a ring, did not go the engine's own way.
@@ -120,13 +118,11 @@ impl Stats {
         self.submitted.saturating_sub(self.completed) as usize
     }
 
-    /// Notes the end of a chain.
-    pub(crate) fn chain_ended<B>(&mut self, completion: &Completion<B>) {
-        let Ok(Value::Chain(results)) = &completion.result else { return };
-        let cancelled =
-            |result: &&_| matches!(result, Err(failure) if Failure::is_cancelled(failure));
-        self.completed += chains::weight(results.len()) as u64;
-        self.cancelled += results.iter().filter(cancelled).count() as u64;
+    /// Notes the end of a chain, and how many of its calls were cancelled.
+    #[inline]
+    pub(crate) fn chain_ended(&mut self, calls: usize, cancelled: usize) {
+        self.completed += calls as u64;
+        self.cancelled += cancelled as u64;
     }
 
     /// Notes the end of a call, with the `errno` that it failed with.

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use crate::call::{Buffer, Call};
 use crate::chain::Chain;
-use crate::chains::{Chains, Next, Outcome, weight};
+use crate::chains::{Chains, Next, weight};
 use crate::completions::Completions;
 use crate::fallback::Stats;
 use crate::op::{CANCELED, Op};
-use crate::result::{Cancelled, Completion, PostError, Ticket};
+use crate::result::{Cancelled, PostError, Ticket};
 use crate::slots::{NONE, Slots};
 use crate::timers::Timers;
 
@@ -84,25 +84,13 @@ pub(super) trait Course<B: Buffer> {
                 continue;
             }
             let Under { chains, stats, done, .. } = self.under();
-            match chains.next(chain) {
+            match chains.next(chain, stats) {
                 Next::Run(place) => self.make(chain, place),
                 Next::GiveUp(place) => self.give_up(chain, place),
                 Next::Wait => {}
-                Next::Over(completion) => {
-                    stats.chain_ended(&completion);
-                    done.push(completion);
-                }
+                Next::Over(completion) => done.push(completion),
             }
         }
-    }
-
-    /// A call of a chain has ended; the chain's end, if that was its last.
-    #[inline]
-    fn ended(&mut self, chain: u32, place: usize, outcome: Outcome<B>) -> Option<Completion<B>> {
-        let Under { chains, stats, .. } = self.under();
-        let completion = chains.ended(chain, place, outcome)?;
-        stats.chain_ended(&completion);
-        Some(completion)
     }
 
     /// Puts a call of a chain, which was given out, into a slot.

@@ -91,11 +91,9 @@ pub(crate) fn made_fd<B>(value: &Result<Value<B>, Failure<B>>) -> Option<RawFd> 
 
 /// Takes the descriptor out of the result of a call that makes one.
 pub(crate) fn take_fd<B>(value: &mut Result<Value<B>, Failure<B>>) -> Option<OwnedFd> {
+    made_fd(value)?;
     match std::mem::replace(value, Ok(Value::Done)) {
         Ok(Value::Accepted(fd) | Value::Opened(fd)) => Some(fd),
-        other => {
-            *value = other;
-            None
-        }
+        _ => None,
     }
 }

@@ -169,7 +169,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             self.forget(fd);
         }
         if chain != NONE {
-            let completion = self.ended(chain, user as usize, result);
+            let completion = self.chains.ended(chain, user as usize, result, &mut self.stats);
             return completion.into_iter().for_each(|completion| self.done.push(completion));
         }
         self.stats.ended(ret);

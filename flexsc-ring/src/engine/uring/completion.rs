@@ -6,6 +6,7 @@ use super::sqe::readiness_of;
 use super::{IGNORE, Uring, WAKE};
 use crate::buffer::RecvBuf;
 use crate::call::Buffer;
+use crate::chains::Chains;
 use crate::engine::course::Course;
 use crate::fallback::Reason;
 use crate::op::{CANCELED, KERNEL_CANCELED, Op, settle, would_block};
@@ -15,7 +16,7 @@ use crate::sys;
 
 /// It has waited for nothing but its result.
 fn is_plain(op: &Op) -> bool {
-    matches!(op, Op::Open { .. } | Op::Read { .. } | Op::Write { .. } | Op::Close { .. })
+    matches!(op, Op::Open { .. } | Op::Read { .. } | Op::Write { .. })
 }
 
 impl<B: Buffer> Uring<B> {
@@ -43,6 +44,10 @@ impl<B: Buffer> Uring<B> {
             }
             debug_assert!(ticket == WAKE || ticket == IGNORE);
             return None;
+        }
+        if Chains::<B>::is_close(ticket) {
+            let (chain, place, outcome) = self.chains.closed(ticket, ret);
+            return self.chains.ended(chain, place, outcome, &mut self.stats);
         }
         let chosen = cqueue::buffer_select(flags);
         if chosen.is_some() {
@@ -139,12 +144,12 @@ impl<B: Buffer> Uring<B> {
     }
 
     /// As `finish`, of a call of a chain that was made at once and has succeeded.
-    #[inline]
+    #[inline(always)]
     fn finish_step(&mut self, index: u32, ret: i64) -> Option<Completion<B>> {
         let slot = self.slots.at(index);
         let (place, chain) = (slot.user.get() as usize, slot.chain.get());
         let outcome = self.slots.end(index, |op, buf| settle(op, buf, ret, None));
-        self.ended(chain, place, outcome)
+        self.chains.ended(chain, place, outcome, &mut self.stats)
     }
 
     /// Takes a call out, after its last result, which goes to the caller or to its chain.
@@ -169,7 +174,7 @@ impl<B: Buffer> Uring<B> {
             settle(op, buf, ret, received)
         });
         if chain != NONE {
-            return self.ended(chain, user as usize, result);
+            return self.chains.ended(chain, user as usize, result, &mut self.stats);
         }
         self.stats.ended(ret);
         Some(Completion { user, result, more: false })

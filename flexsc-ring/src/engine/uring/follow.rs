@@ -11,6 +11,9 @@ use std::io;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
+use io_uring::opcode;
+use io_uring::types::Fd;
+
 use super::Uring;
 use crate::call::{Buffer, CURRENT, Call};
 use crate::engine::course::Course;
@@ -28,6 +31,7 @@ impl<B: Buffer> Uring<B> {
                 let fd = *fd;
                 return self.ask(chain, place, fd);
             }
+            [Call::Close(_), ..] => return self.close(chain, place),
             calls @ [Call::OpenAt2 { .. }, ..] if self.direct.links(calls) => {
                 return self.link(chain, place);
             }
@@ -39,20 +43,19 @@ impl<B: Buffer> Uring<B> {
         let index = self.place(chain, place);
         self.slots.at(index).last_try.set(holds);
         self.launch(index);
-        if holds {
-            self.close_behind(chain);
+        // A transfer at an offset holds its file from when the kernel sees it, and the kernel sees
+        // entries in order.
+        if holds && let Some(place) = self.chains.also(chain) {
+            self.chains.began(chain);
+            self.close(chain, place);
         }
     }
 
-    /// Makes the close behind a transfer too: a transfer at an offset holds its file from when the
-    /// kernel sees it, and the kernel sees entries in order.
+    /// Makes a close, which needs no slot.
     #[inline]
-    fn close_behind(&mut self, chain: u32) {
-        if let Some(place) = self.chains.also(chain) {
-            let index = self.place(chain, place);
-            self.chains.began(chain);
-            self.launch(index);
-        }
+    fn close(&mut self, chain: u32, place: usize) {
+        let (fd, name) = self.chains.close(chain, place);
+        self.push(opcode::Close::new(Fd(fd)).build().user_data(name));
     }
 
     /// Asks about an open file, by trap: that never waits, and io_uring would start a worker thread
@@ -62,7 +65,7 @@ impl<B: Buffer> Uring<B> {
         self.stats.enters += 1;
         let found = sys::statx_fd(fd).map(|stat| Value::Stat(of_statx(&stat)));
         let outcome = found.map_err(|error| Failure::new(error, None));
-        if let Some(completion) = self.ended(chain, place, outcome) {
+        if let Some(completion) = self.chains.ended(chain, place, outcome, &mut self.stats) {
             self.done.push(completion);
         }
     }

@@ -458,15 +458,18 @@ impl<B: Buffer> Drop for Uring<B> {
                 ended.extend(self.finish(index, ret, None));
             }
         }
-        if self.slots.live() > left {
+        if self.slots.live() + self.chains.closing() > left {
             self.push_cancel_all();
         }
-        while self.slots.live() > left && Instant::now() < deadline {
+        while self.slots.live() + self.chains.closing() > left && Instant::now() < deadline {
             self.push_backlog();
             if self.enter(1, Some(Duration::from_millis(10))).is_err() {
                 break;
             }
             self.reap_kernel(&mut |completion| ended.push(completion));
+        }
+        if self.chains.closing() > 0 {
+            self.chains.leak_closing();
         }
         if self.slots.live() > 0 {
             self.slots.leak();
