@@ -15,7 +15,8 @@ use crate::trap::Step;
 
 /// Tickets of chains have this bit in their lower half; no slot has such an index.
 const TICKET: u32 = 1 << 31;
-/// In the name of a close the bits from here up to that one are its number in its chain.
+/// In the name of a close the bits from here up to that one are its number in its chain. Those below
+/// are enough for the most chains that a ring may have.
 const NUMBER: u32 = 27;
 
 const MOST: usize = Chain::<()>::MOST_CALLS;
@@ -377,6 +378,7 @@ impl<B> Chains<B> {
     pub(crate) fn closed(&mut self, name: u64, ret: i64) -> (u32, usize, Outcome<B>) {
         let low = name as u32 & !TICKET;
         let (index, step) = (low & ((1 << NUMBER) - 1), (low >> NUMBER) as usize);
+        debug_assert_eq!(self.records[index as usize].generation, (name >> 32) as u32);
         self.closing -= 1;
         if let Call::Close(fd) = self.take(index, step)
             && ret != CANCELED

@@ -145,7 +145,7 @@ impl<B: Buffer> Uring<B> {
 
     /// As `finish`, of a call of a chain that was made at once and has succeeded.
     #[inline(always)]
-    fn finish_step(&mut self, index: u32, ret: i64) -> Option<Completion<B>> {
+    pub(super) fn finish_step(&mut self, index: u32, ret: i64) -> Option<Completion<B>> {
         let slot = self.slots.at(index);
         let (place, chain) = (slot.user.get() as usize, slot.chain.get());
         let outcome = self.slots.end(index, |op, buf| settle(op, buf, ret, None));

@@ -32,9 +32,10 @@ impl<B: Buffer> Uring<B> {
                 return self.ask(chain, place, fd);
             }
             [Call::Close(_), ..] => return self.close(chain, place),
-            calls @ [Call::OpenAt2 { .. }, ..] if self.direct.links(calls) => {
-                return self.link(chain, place);
-            }
+            calls @ [Call::OpenAt2 { .. }, ..] => match self.direct.number_for(calls) {
+                Some(number) => return self.link(chain, place, number),
+                None => false,
+            },
             [Call::Read { offset, .. } | Call::Write { offset, .. }, Call::CloseOpened, ..] => {
                 *offset != CURRENT
             }

@@ -56,10 +56,10 @@ impl Direct {
         Ok(Direct { free: (0..MOST).rev().collect(), links: vec![Link::default(); MOST as usize] })
     }
 
-    /// There is a number free for an open with what is behind it.
+    /// A free number for an open, if it can be linked with what is behind it.
     #[inline]
-    pub(super) fn links<B>(&self, calls: &[Call<B>]) -> bool {
-        is_linkable(calls) && !self.free.is_empty()
+    pub(super) fn number_for<B>(&self, calls: &[Call<B>]) -> Option<u32> {
+        if is_linkable(calls) { self.free.last().copied() } else { None }
     }
 }
 
@@ -77,16 +77,17 @@ fn is_linkable<B>(calls: &[Call<B>]) -> bool {
 }
 
 impl<B: Buffer> Uring<B> {
-    /// Posts an open of a chain, which was given out, and the transfer and the close behind it, which
-    /// [`Direct::links`] has seen, at once.
-    pub(super) fn link(&mut self, chain: u32, place: usize) {
+    /// Posts an open of a chain, which was given out, and the transfer and the close behind it at
+    /// once, over the number that [`Direct::number_for`] gave.
+    pub(super) fn link(&mut self, chain: u32, place: usize, number: u32) {
         self.chains.hold(chain, place);
         let mut slots = [self.place(chain, place), NONE, NONE];
         for index in &mut slots[1..] {
+            // They are given out, as nothing before them has failed.
             let Some(place) = self.chains.also(chain) else { return };
             *index = self.place(chain, place);
         }
-        let Some(number) = self.direct.free.pop() else { return };
+        self.direct.free.pop();
         self.chains.began(chain);
         for index in slots {
             let slot = self.slots.at(index);
@@ -158,7 +159,10 @@ impl<B: Buffer> Uring<B> {
         if again {
             return self.link_again(number, slots);
         }
-        let completion = self.finish(index, ret, None);
+        let completion = match ret {
+            0.. if index != slots[0] => self.finish_step(index, ret),
+            _ => self.finish(index, ret, None),
+        };
         if out == 0 {
             if full {
                 // The close was cut off from its link.
