@@ -177,6 +177,11 @@ counters! {
     completed, "calls_completed_total", Counter, "Completions reaped from the ring";
     enters, "kernel_entries_total", Counter, "Traps made by the ring: calls posted for each is the batching";
     ring_fallbacks, "ring_fallbacks_total", Counter, "Calls that the chosen engine could not take itself";
+    made_here, "short_calls_made_here_total", Counter, "Calls that need not wait, made by the core itself (--placement measured)";
+    posted_elsewhere, "short_calls_posted_total", Counter, "Such calls posted to another core";
+    taken_back, "short_calls_taken_back_total", Counter, "Posted ones that the core made after all, having nothing else to do";
+    elsewhere, "short_calls_elsewhere", Gauge, "Cores whose short calls another core makes now";
+    moves, "short_calls_moves_total", Counter, "Times that short calls have moved between the core and another";
     delivered, "pairs_delivered_total", Counter, "File data delivered at once, its socket ready (RR)";
     pairs, "pairs", Gauge, "Pairs of a file and a socket";
     deferred, "pairs_deferred_total", Counter, "File data held back, its socket not ready (RW)";

@@ -136,8 +136,9 @@ pub struct Options {
     /// entries hold calls that do not end and others wait, further pages are added, up to 512.
     pub pages: usize,
     /// How long an idle syscall thread looks for work before it sleeps, and the poster for a result, in
-    /// microseconds, at most 1 000 000, and no longer than the `wait` may take. Where the poster and the
-    /// threads have one processor between them neither ever does.
+    /// microseconds, at most 1 000 000. With `Threads` a `wait` looks no longer than it may take; after a
+    /// running call was cancelled it looks for 60 us at least, unless this is 0. Where the poster and
+    /// the threads have one processor between them neither ever looks.
     pub spin_us: u32,
     /// A syscall thread beyond the first ends after it has slept for so long.
     pub idle: Duration,

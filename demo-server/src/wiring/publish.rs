@@ -40,6 +40,11 @@ impl Worker<'_> {
         metrics.enters.set(ring.enters);
         let fallbacks = flexsc_ring::Reason::ALL.iter().map(|reason| ring.fallbacks(*reason));
         metrics.ring_fallbacks.set(fallbacks.sum());
+        metrics.made_here.set(ring.made_here);
+        metrics.posted_elsewhere.set(ring.posted_elsewhere);
+        metrics.taken_back.set(ring.taken_back);
+        metrics.elsewhere.set(u64::from(ring.place == Some(flexsc_ring::Place::Elsewhere)));
+        metrics.moves.set(ring.moves);
         metrics.pairs.set(self.pairs.len() as u64);
         let pairs = self.pairs.stats();
         metrics.delivered.set(pairs.at_once + pairs.eager);

@@ -1,4 +1,5 @@
-//! Do programs run on syscall threads, what becomes of their descriptors, and does a poster help out?
+//! Do programs run on syscall threads, what becomes of their descriptors, and what does a poster do
+//! that waits?
 
 use std::ffi::CString;
 use std::io::Write;
@@ -208,5 +209,34 @@ fn a_poster_that_waits_leaves_calls_to_threads_that_may_have_to_wait() {
     assert_eq!(results, [1]);
     // Its steps must stay until it has ended.
     assert_eq!(threads.cancel(0), Stopping::Stopped);
+    assert!(threads.close(Instant::now() + SOON, |_, _| {}).is_empty());
+}
+
+#[test]
+fn a_poster_looks_for_the_end_of_a_call_that_it_has_signalled_before_it_sleeps() {
+    static LONG: [i64; 2] = [100, 0];
+    let options = Options { spin_us: 1_000_000, ..Options::default() };
+    let mut threads = SyscallThreads::new(&options, Waker::new().expect("an event")).expect("one");
+    if threads.shared.spin.is_zero() || threads.signal.is_none() {
+        return eprintln!("skipped: one processor, or no signal");
+    }
+    let long = LONG.as_ptr().expose_provenance() as u64;
+    threads.post(0, step(libc::SYS_nanosleep, [long, 0, 0, 0], None).trap);
+    threads.publish();
+    let deadline = Instant::now() + SOON;
+    while !threads
+        .slots
+        .iter()
+        .position(|slot| *slot == 0)
+        .is_some_and(|at| threads.entry(at as u16).is_wanted())
+    {
+        assert!(Instant::now() < deadline, "it is begun");
+    }
+    // As after many waits in vain.
+    threads.skip = u32::MAX;
+    threads.linger(SOON);
+    assert_eq!(threads.cancel(0), Stopping::Coming);
+    threads.linger(SOON);
+    assert!(threads.shared.pages.any_done());
     assert!(threads.close(Instant::now() + SOON, |_, _| {}).is_empty());
 }

@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use flexsc_ring::{
-    AnyRing, CURRENT, CWD, Call, Engine, Options, Placement, Ring, RingError, Value,
+    AnyRing, CURRENT, CWD, Call, Chain, Engine, OPENED, Options, Placement, Ring, RingError, Value,
 };
 
 use crate::support::{Bench, Buf, SOON, alone, errno, on};
@@ -156,6 +156,38 @@ fn calls_have_the_same_results_wherever_they_are_made() {
             }
         });
     }
+}
+
+#[test]
+fn chains_whose_calls_never_wait_are_measured_as_one_call_and_others_are_posted() {
+    on(&placed(Placement::Measured, Engine::Threads), |bench| {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        std::io::Write::write_all(&mut file, b"four").expect("written");
+        let fd = file.as_file().as_raw_fd();
+        let name = file.path().to_path_buf().into_os_string().into_encoded_bytes();
+        let name = std::ffi::CString::new(name).expect("no NUL");
+        let read = |fd| Call::read(fd, vec![0; 8], 0..8, 0);
+        let (start, mut chains) = (Instant::now(), 0);
+        while start.elapsed() < Duration::from_millis(100) {
+            let waits = Chain::new().then(Call::open(CWD, name.clone())).then(read(OPENED));
+            let waits = waits.then(Call::close_opened());
+            let short = Chain::new().then(Call::stat_fd(fd)).then(read(fd));
+            for (user, chain) in [(0, waits), (1, short)] {
+                let length = chain.len();
+                bench.post(Call::chain(chain), user);
+                let Ok(Value::Chain(results)) = bench.next_of(user).result else {
+                    panic!("a chain's results");
+                };
+                assert_eq!(results.len(), length);
+                let read = results.into_iter().nth(1).expect("a read").expect("it is read");
+                assert!(matches!(read, Value::Moved { n: 4, buf } if &buf[..4] == b"four"));
+            }
+            chains += 1;
+        }
+        let stats = bench.ring.stats();
+        assert_eq!(stats.made_here + stats.posted_elsewhere, chains, "{stats}");
+        assert!(stats.made_here > 0, "{stats}");
+    });
 }
 
 #[test]

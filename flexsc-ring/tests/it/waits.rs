@@ -6,10 +6,10 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
-use flexsc_ring::{Address, Call, Cancelled, EpollChange, PostError, Ring, Value};
+use flexsc_ring::{Address, Call, Cancelled, Engine, EpollChange, Options, PostError, Ring, Value};
 
 use crate::on_every_engine;
-use crate::support::{Bench, errno, listener, moved};
+use crate::support::{Bench, errno, listener, moved, on};
 
 fn socket(family: i32, flags: i32) -> OwnedFd {
     // SAFETY: no pointers.
@@ -404,4 +404,20 @@ fn a_lock_that_somebody_has_is_waited_for_by_a_thread() {
             done(bench.next_of(1).result.expect("locks"));
         });
     }
+}
+
+#[test]
+fn a_wait_looks_for_results_no_longer_than_it_may_take() {
+    let options = Options { spin_us: 1_000_000, ..Options::with_engine(Engine::Threads) };
+    on(&options, |bench| {
+        let time: &'static [i64; 2] = Box::leak(Box::new([100, 0]));
+        let args = [time.as_ptr().expose_provenance() as u64, 0, 0, 0, 0, 0];
+        // SAFETY: the time is never freed.
+        let ticket = bench.post(unsafe { Call::raw(libc::SYS_nanosleep as u16, args) }, 1);
+        let start = Instant::now();
+        (0..3).for_each(|_| bench.ring.wait(Some(Duration::from_micros(50))).expect("waits"));
+        assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+        bench.ring.cancel(ticket);
+        assert_eq!(errno(&bench.next_of(1)), libc::ECANCELED);
+    });
 }

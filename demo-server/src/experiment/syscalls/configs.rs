@@ -152,6 +152,13 @@ pub(super) const FINDINGS: &[Finding] = &[
         "offload-busy-direct",
         LARGE_READS[1],
     ),
+    rate("offload_measured_vs_other_cpu", "offload-measured", "offload-other-cpu", LARGE_READS[0]),
+    rate(
+        "offload_busy_measured_vs_other_cpu_256k",
+        "offload-busy-measured",
+        "offload-busy-other-cpu",
+        LARGE_READS[1],
+    ),
     ns("aa_null", "chain-traps", "chain-traps-again"),
 ];
 
