@@ -5,10 +5,9 @@ use std::time::Instant;
 use crate::call::{Buffer, Call};
 use crate::chain::Chain;
 use crate::chains::{Chains, Next, weight};
-use crate::completions::Completions;
 use crate::fallback::Stats;
 use crate::op::{CANCELED, Op};
-use crate::result::{Cancelled, PostError, Ticket};
+use crate::result::{Cancelled, Completion, PostError, Ticket};
 use crate::slots::{NONE, Slots};
 use crate::timers::Timers;
 
@@ -17,7 +16,6 @@ pub(super) struct Under<'a, B: Buffer> {
     pub(super) slots: &'a mut Slots<B>,
     pub(super) chains: &'a mut Chains<B>,
     pub(super) timers: &'a mut Timers,
-    pub(super) done: &'a mut Completions<B>,
     pub(super) stats: &'a mut Stats,
 }
 
@@ -46,6 +44,9 @@ pub(super) trait Course<B: Buffer> {
 
     /// Takes a call out, and hands its result to its chain or queues it.
     fn end(&mut self, index: u32, ret: i64);
+
+    /// Queues a completion, to be reaped.
+    fn queue(&mut self, completion: Completion<B>);
 
     /// Cancels a call, or the program that is posted in its name.
     fn cancel_at(&mut self, index: u32) -> Cancelled;
@@ -83,12 +84,12 @@ pub(super) trait Course<B: Buffer> {
             if self.make_some(chain) {
                 continue;
             }
-            let Under { chains, stats, done, .. } = self.under();
+            let Under { chains, stats, .. } = self.under();
             match chains.next(chain, stats) {
                 Next::Run(place) => self.make(chain, place),
                 Next::GiveUp(place) => self.give_up(chain, place),
                 Next::Wait => {}
-                Next::Over(completion) => done.push(completion),
+                Next::Over(completion) => self.queue(completion),
             }
         }
     }

@@ -399,8 +399,8 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
 impl<B: Buffer, X: Exec> Course<B> for Polled<B, X> {
     #[inline(always)]
     fn under(&mut self) -> Under<'_, B> {
-        let Polled { slots, chains, timers, done, stats, .. } = self;
-        Under { slots, chains, timers, done, stats }
+        let Polled { slots, chains, timers, stats, .. } = self;
+        Under { slots, chains, timers, stats }
     }
 
     fn launch(&mut self, index: u32) {
@@ -413,6 +413,10 @@ impl<B: Buffer, X: Exec> Course<B> for Polled<B, X> {
 
     fn end(&mut self, index: u32, ret: i64) {
         self.finish(index, ret, None);
+    }
+
+    fn queue(&mut self, completion: Completion<B>) {
+        self.done.push(completion);
     }
 
     fn cancel_at(&mut self, index: u32) -> Cancelled {

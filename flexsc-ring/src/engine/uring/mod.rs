@@ -357,8 +357,8 @@ impl<B: Buffer> Uring<B> {
 impl<B: Buffer> Course<B> for Uring<B> {
     #[inline(always)]
     fn under(&mut self) -> Under<'_, B> {
-        let Uring { slots, chains, timers, done, stats, .. } = self;
-        Under { slots, chains, timers, done, stats }
+        let Uring { slots, chains, timers, stats, .. } = self;
+        Under { slots, chains, timers, stats }
     }
 
     fn launch(&mut self, index: u32) {
@@ -401,6 +401,10 @@ impl<B: Buffer> Course<B> for Uring<B> {
         if let Some(completion) = self.finish(index, ret, None) {
             self.done.push(completion);
         }
+    }
+
+    fn queue(&mut self, completion: Completion<B>) {
+        self.done.push(completion);
     }
 
     fn cancel_at(&mut self, index: u32) -> Cancelled {
