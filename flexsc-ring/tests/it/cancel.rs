@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use flexsc_ring::{Call, Cancelled, Engine, Options, Reason, Ring, Ticket, Value};
 
 use crate::on_every_engine;
-use crate::support::{Bench, connect, errno, listener, on, received};
+use crate::support::{A_WHILE, Bench, connect, errno, listener, on, received};
 
 fn stops(bench: &mut Bench, call: Call<Vec<u8>>) -> Option<Vec<u8>> {
     let ticket = bench.post(call, 1);
@@ -195,17 +195,18 @@ fn a_call_behind_a_busy_thread_is_stopped_and_the_running_one_is_interrupted() {
 fn calls_beyond_the_page_wait_in_line_and_can_be_stopped() {
     let options = Options { pages: 1, ..one_thread(Engine::Threads) };
     on(&options, |bench| {
-        bench.post(sleep(50), 0);
-        bench.pause(Duration::from_millis(10));
+        let before = bench.post(sleep(100_000), 0);
+        bench.pause(A_WHILE);
         let tickets: Vec<_> = (1..=200).map(|user| bench.post(Call::nop(), user)).collect();
         for ticket in tickets.iter().step_by(2) {
             assert_eq!(bench.ring.cancel(*ticket), Cancelled::Stopped);
         }
+        bench.ring.cancel(before);
         let mut stopped = 0;
         for _ in 0..=200 {
             stopped += u32::from(bench.next().result.is_err());
         }
-        assert_eq!((stopped, bench.ring.in_flight()), (100, 0));
+        assert_eq!((stopped, bench.ring.in_flight()), (101, 0));
     });
 }
 
@@ -213,12 +214,14 @@ fn calls_beyond_the_page_wait_in_line_and_can_be_stopped() {
 fn blocked_threads_are_joined_by_others() {
     for engine in [Engine::Threads, Engine::Uring, Engine::Sqpoll] {
         on(&Options { threads: 8, ..Options::with_engine(engine) }, |bench| {
-            let start = Instant::now();
-            (0..8).for_each(|user| {
-                bench.post(sleep(200), user);
-            });
-            (0..8).for_each(|_| assert!(bench.next().result.is_ok()));
-            assert!(start.elapsed() < Duration::from_millis(800), "{:?}", start.elapsed());
+            let blocked: Vec<_> = (0..7).map(|user| bench.post(sleep(100_000), user)).collect();
+            // SAFETY: no pointers.
+            let call = unsafe { Call::raw(libc::SYS_getppid as u16, [0; 6]) };
+            assert!(bench.call(call).result.is_ok(), "an eighth thread makes it");
+            for ticket in blocked {
+                bench.ring.cancel(ticket);
+            }
+            (0..7).for_each(|_| assert_eq!(errno(&bench.next()), libc::ECANCELED));
         });
     }
 }

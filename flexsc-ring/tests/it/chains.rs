@@ -16,7 +16,7 @@ use flexsc_ring::{
 };
 
 use crate::on_every_engine;
-use crate::support::{A_MOMENT, Bench, Buf, Done, Random, alone, connect, listener};
+use crate::support::{A_MOMENT, A_WHILE, Bench, Buf, Done, Random, alone, connect, listener};
 use crate::support::{SOON, on, open_files, options, registered};
 
 mod panics;
@@ -388,7 +388,7 @@ on_every_engine! {
             .then(Call::read(OPENED, vec![0; 4], 0..4, 0))
             .then(Call::close_opened());
         let ticket = bench.post(Call::chain(chain), 1);
-        bench.pause(A_MOMENT);
+        bench.pause(A_WHILE);
         let met = bench.ring.cancel(ticket);
         assert!(matches!(met, Cancelled::Stopped | Cancelled::Requested), "{met:?}");
         let all: Vec<_> = list(bench.next_of(1)).into_iter().map(seen).collect();

@@ -80,12 +80,21 @@ fn idle_threads_end_but_the_first() {
         on(&Options { threads: 8, idle, ..Options::with_engine(Engine::Threads) }, |bench| {
             let one = threads();
             for _ in 0..3 {
-                for user in 0..8 {
-                    bench.post(sleep(20), user);
+                let pipes = [(); 8].map(|()| std::io::pipe().expect("a pipe"));
+                let byte = Box::leak(Box::new([0u64; 1])).as_ptr().expose_provenance() as u64;
+                for (user, (reader, _)) in (0..).zip(&pipes) {
+                    let args = [reader.as_raw_fd() as u64, byte, 1];
+                    bench.post(raw(libc::SYS_read, args), user);
                 }
-                bench.pause(Duration::from_millis(10));
-                assert!(threads() > one + 2, "{} threads", threads());
+                let deadline = Instant::now() + SOON;
+                while threads() <= one + 2 {
+                    assert!(Instant::now() < deadline, "{} threads", threads());
+                    bench.turn(Duration::from_millis(1));
+                }
+                let (readers, writers): (Vec<_>, Vec<_>) = pipes.into_iter().unzip();
+                drop(writers);
                 (0..8).for_each(|_| assert!(bench.next().result.is_ok()));
+                drop(readers);
                 shrinks_to(bench, one);
                 assert!(bench.call(sleep(1)).result.is_ok());
                 shrinks_to(bench, one);

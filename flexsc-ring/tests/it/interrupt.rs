@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use flexsc_ring::{Call, Cancelled, Engine, Options, Reason, Ring, Ticket, Value};
 
-use crate::support::{Bench, Buf, Done, Random, SOON, alone, errno, on};
+use crate::support::{A_WHILE, AT_ONCE, Bench, Buf, Done, Random, SOON, alone, errno, on};
 
 const CANCELS: usize = 20_000;
 const LANES: usize = 4;
@@ -230,9 +230,9 @@ fn without_a_free_signal_running_calls_are_awaited_and_counted() {
             libc::signal(signal, libc::SIG_IGN);
         });
         on(&Options::with_engine(Engine::Threads), |bench| {
-            static TIME: [i64; 2] = [0, 50_000_000];
+            static TIME: [i64; 2] = [1, 0];
             let ticket = bench.post(sleep(&TIME), 1);
-            bench.pause(Duration::from_millis(5));
+            bench.pause(A_WHILE);
             assert_eq!(bench.ring.cancel(ticket), Cancelled::Requested);
             assert!(matches!(bench.next_of(1).result, Ok(Value::Raw(0))));
             assert_eq!(bench.ring.stats().fallbacks(Reason::Uninterrupted), 1);
@@ -264,7 +264,7 @@ fn a_ring_with_silent_pipes_is_dropped_at_once_and_its_threads_end() {
                 bench.pause(Duration::from_millis(20));
                 dropped = Instant::now();
             });
-            assert!(dropped.elapsed() < Duration::from_millis(300), "{:?}", dropped.elapsed());
+            assert!(dropped.elapsed() < AT_ONCE, "{:?}", dropped.elapsed());
             assert_eq!(crate::support::threads(), before, "{engine}");
         }
     });

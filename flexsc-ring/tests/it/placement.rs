@@ -8,7 +8,7 @@ use flexsc_ring::{
     AnyRing, CURRENT, CWD, Call, Chain, Engine, OPENED, Options, Placement, Ring, RingError, Value,
 };
 
-use crate::support::{Bench, Buf, SOON, alone, errno, on};
+use crate::support::{AT_ONCE, Bench, Buf, SOON, alone, errno, on};
 
 /// The processors that this thread may use.
 pub(crate) fn allowed() -> Vec<usize> {
@@ -209,7 +209,7 @@ fn a_ring_dropped_by_a_forked_child_leaves_the_parent_s_alone() {
         if child == 0 {
             let start = Instant::now();
             drop(ring);
-            let late = start.elapsed() > Duration::from_millis(500);
+            let late = start.elapsed() > AT_ONCE;
             // SAFETY: ends this process.
             unsafe { libc::_exit(i32::from(late)) };
         }

@@ -16,6 +16,12 @@ pub(crate) const A_MOMENT: Duration = Duration::from_millis(30);
 pub(crate) type Buf = Vec<u8>;
 pub(crate) type Done = Completion<Buf>;
 
+/// How long a test lets a syscall thread begin what was posted, where nothing tells that it has: more
+/// than a busy machine keeps a thread from running.
+pub(crate) const A_WHILE: Duration = Duration::from_millis(300);
+/// A drop that takes as long has waited for calls that it was to end: it gives up after a second.
+pub(crate) const AT_ONCE: Duration = Duration::from_millis(950);
+
 /// All engines.
 pub(crate) const ENGINES: [Engine; 4] =
     [Engine::Direct, Engine::Threads, Engine::Uring, Engine::Sqpoll];
@@ -210,6 +216,26 @@ pub(crate) fn alone(name: &str, test: impl FnOnce()) {
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("1 passed"), "{text}{errors}");
+}
+
+/// What must be so soon: some effects come a moment after the completion that tells of them.
+pub(crate) fn soon(mut is_so: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + SOON;
+    while !is_so() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
+}
+
+/// Processor time of this thread.
+pub(crate) fn time_of_thread() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` outlives the call.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) }, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Open descriptors of this process.

@@ -49,7 +49,7 @@ fn a_chain_is_cancelled_in_the_middle_of_a_program_and_closes() {
             let file = file(b"held");
             let (mine, other) = (reopened(&file), reopened(&file));
             mine.lock().expect("free");
-            for moment in [Duration::ZERO, A_MOMENT] {
+            for moment in [Duration::ZERO, A_WHILE] {
                 let ticket = bench.post(Call::chain(locked(file.path(), &other)), 1);
                 bench.pause(moment);
                 bench.ring.cancel(ticket);
