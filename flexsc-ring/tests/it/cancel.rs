@@ -162,7 +162,7 @@ fn one_thread(engine: Engine) -> Options {
 /// Cancels a call that is posted while the only thread is busy, and then the one that keeps it busy.
 fn cancel_behind(bench: &mut Bench) -> Cancelled {
     let running = bench.post(sleep(10_000), 1);
-    bench.pause(Duration::from_millis(20));
+    bench.pause(A_WHILE);
     let behind = bench.post(sleep(10_000), 2);
     bench.turn(Duration::ZERO);
     let met = bench.ring.cancel(behind);
