@@ -103,6 +103,7 @@ impl Entry {
     }
 
     /// Poster: posts a call in a free entry.
+    #[inline(always)]
     pub(crate) fn post(&self, trap: &Trap) {
         let status = self.status.load(Ordering::Relaxed);
         debug_assert_eq!(status & STATE, FREE);
@@ -157,6 +158,7 @@ impl Entry {
     }
 
     /// Poster: takes the result of a call that has ended; the entry is free then.
+    #[inline]
     pub(crate) fn take(&self) -> Option<i64> {
         let status = self.status.load(Ordering::Acquire);
         if status & STATE != DONE {

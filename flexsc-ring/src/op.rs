@@ -334,13 +334,18 @@ impl Op {
     /// The call as number and arguments; `ptr` and `len` are its buffer's range. Pointers to the
     /// structures inside of it are among the arguments: until the call has returned it must not
     /// move, nor be borrowed mutably, nor may this be called again.
-    #[inline(always)]
     pub(crate) fn trap(&self, ptr: *mut u8, len: usize) -> Trap {
+        self.frequent_trap(ptr, len).unwrap_or_else(|| self.other_trap(ptr, len))
+    }
+
+    /// As `trap`, of the calls that a server makes most.
+    #[inline(always)]
+    pub(crate) fn frequent_trap(&self, ptr: *mut u8, len: usize) -> Option<Trap> {
         let at = address(ptr);
         let n = len as u64;
         let (number, args) = match self {
             Op::Nop | Op::Poll { .. } | Op::Timeout { .. } => {
-                return trap_of(i64::from(NOTHING), [0; 6]);
+                return Some(trap_of(i64::from(NOTHING), [0; 6]));
             }
             Op::Accept { listener, .. } => {
                 let flags = (libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) as u64;
@@ -364,18 +369,17 @@ impl Op {
             Op::RecvInto { fd } => {
                 (libc::SYS_recvfrom, [fd_arg(*fd), at, n, libc::MSG_DONTWAIT as u64, 0, 0])
             }
-            Op::Raw(raw) => return trap_of(raw.number.min(MOST_NUMBER).into(), raw.args),
-            other => other.trap_of_rest(at, n),
+            Op::Raw(raw) => return Some(trap_of(raw.number.min(MOST_NUMBER).into(), raw.args)),
+            _ => return None,
         };
-        let makes_fd = number == libc::SYS_accept4 || number == libc::SYS_openat2;
-        let makes_mapping = number == libc::SYS_mmap;
-        Trap { makes_fd, makes_mapping, ..trap_of(number, args) }
+        let makes_fd = number == libc::SYS_accept4;
+        Some(Trap { makes_fd, ..trap_of(number, args) })
     }
 
-    /// As `trap`, of the less frequent calls, and of those that take longer anyway.
-    #[inline(never)]
-    fn trap_of_rest(&self, at: u64, n: u64) -> (i64, [u64; 6]) {
-        match self {
+    /// As `trap`, of the other calls, which also take longer.
+    fn other_trap(&self, ptr: *mut u8, len: usize) -> Trap {
+        let (at, n) = (address(ptr), len as u64);
+        let (number, args) = match self {
             Op::Open { dir, path, how, .. } => {
                 let size = size_of::<How>() as u64;
                 (
@@ -429,7 +433,10 @@ impl Op {
                 (libc::SYS_epoll_pwait, [fd_arg(*epoll), address(at), most as u64, 0, 0, 0])
             }
             _ => (i64::from(NOTHING), [0; 6]),
-        }
+        };
+        let makes_fd = number == libc::SYS_openat2;
+        let makes_mapping = number == libc::SYS_mmap;
+        Trap { makes_fd, makes_mapping, ..trap_of(number, args) }
     }
 }
 

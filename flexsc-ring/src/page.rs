@@ -45,6 +45,7 @@ impl Page {
     }
 
     /// Entry `i`.
+    #[inline]
     pub(crate) fn entry(&self, i: usize) -> &Entry {
         &self.entries.0[i % ENTRIES]
     }

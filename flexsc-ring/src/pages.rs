@@ -9,7 +9,7 @@
 //! | `posted` | poster, after the page's, Release | the thread that found the page empty, which then looks again |
 //! | `done` | the thread that made the page's word non-zero, Release | poster, Acquire, before it takes the page's |
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::atomics::{AtomicU64, Ordering};
 use crate::page::Page;
@@ -41,7 +41,7 @@ impl Words {
 
 /// Syscall pages, made when they are first used.
 pub(crate) struct Pages {
-    table: Box<[OnceLock<Box<Page>>]>,
+    table: Box<[OnceLock<Arc<Page>>]>,
     posted: Words,
     done: Words,
 }
@@ -55,8 +55,8 @@ impl Pages {
 
     /// Page `at`.
     #[inline]
-    pub(crate) fn page(&self, at: usize) -> &Page {
-        self.table[at].get_or_init(|| Box::new(Page::new()))
+    pub(crate) fn page(&self, at: usize) -> &Arc<Page> {
+        self.table[at].get_or_init(|| Arc::new(Page::new()))
     }
 
     /// Poster: these entries of a page are posted.

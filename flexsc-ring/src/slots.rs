@@ -2,10 +2,10 @@
 
 use std::cell::{Cell, UnsafeCell};
 
-use crate::call::{Buffer, Call};
+use crate::call::Buffer;
 use crate::lent::Lent;
-use crate::op::{Op, Room, Shape, apart};
-use crate::trap::Trap;
+use crate::op::{Op, Room, Shape};
+use crate::trap::{Callable, Trap};
 
 /// No slot; ends a list.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -26,6 +26,8 @@ pub(crate) enum Stage {
     Ready,
     /// Waiting for a buffer of the pool.
     Starved,
+    /// It has ended; its result was not made yet.
+    Ended,
 }
 
 /// One call in flight.
@@ -33,7 +35,7 @@ pub(crate) enum Stage {
 /// # Invariants
 ///
 /// 1. A slot never moves: chunks are boxed and never shrink.
-/// 2. From `insert` to `take`, `buf` is not touched: `ptr` and `len`, or the operation's parts, were
+/// 2. From `Vacancy::room` to `Slots::clear`, `buf` is not touched: `ptr` and `len`, or the operation's parts, were
 ///    taken from its one mutable borrow, which logically lasts until then. So whoever runs the call may use them,
 ///    whatever the buffer's type does.
 /// 3. `op` is not borrowed mutably while the call is `Running`.
@@ -60,7 +62,7 @@ pub(crate) struct Slot<B> {
     pub(crate) mark: Cell<bool>,
     /// Engine's mark: it is on its descriptor's list.
     pub(crate) linked: Cell<bool>,
-    /// Buffer of the pool that it was given, or entry that it is posted in.
+    /// Buffer of the pool that it was given.
     pub(crate) held: Cell<u16>,
     /// Engine's mark: how often the number of its descriptor had been closed when it was posted.
     pub(crate) closings: Cell<u32>,
@@ -111,6 +113,18 @@ impl<B> Slot<B> {
         change(unsafe { &mut *self.op.get() })
     }
 
+    /// See [`Slots::ticket`].
+    #[inline]
+    pub(crate) fn ticket(&self, index: u32) -> u64 {
+        u64::from(self.generation.get()) << 32 | u64::from(index)
+    }
+
+    /// A call is in it that has not ended.
+    #[inline]
+    pub(crate) fn is_in_flight(&self) -> bool {
+        !matches!(self.stage.get(), Stage::Free | Stage::Ended)
+    }
+
     /// The range of the buffer that the call moves.
     #[inline]
     pub(crate) fn range(&self) -> (*mut u8, usize) {
@@ -123,11 +137,65 @@ impl<B> Slot<B> {
         self.len.set(len);
     }
 
-    /// The call as number and arguments, to be made while it is `Running`.
+    /// A call was put into its room.
     #[inline(always)]
+    fn begin(&self, shape: Shape, user: u64) {
+        self.set_range(shape.ptr, shape.len);
+        self.user.set(user);
+        self.stage.set(Stage::Ready);
+        self.simple.set(shape.simple);
+        self.multishot.set(shape.multishot);
+        self.cancelled.set(false);
+        self.mark.set(false);
+        self.linked.set(false);
+        self.last_try.set(false);
+        self.chain.set(NONE);
+        self.direct.set(NONE);
+    }
+
+    /// The call as number and arguments, to be made while it is `Running`.
     pub(crate) fn trap(&self) -> Trap {
         let (ptr, len) = self.range();
         self.op().trap(ptr, len)
+    }
+}
+
+impl<B> Callable for &Slot<B> {
+    fn trap(&self) -> Trap {
+        Slot::trap(self)
+    }
+
+    #[inline(always)]
+    fn frequent_trap(&self) -> Option<Trap> {
+        let (ptr, len) = self.range();
+        self.op().frequent_trap(ptr, len)
+    }
+}
+
+/// A free slot, which is on the free list until it is filled.
+pub(crate) struct Vacancy<'a, B> {
+    index: u32,
+    slot: &'a Slot<B>,
+    free: &'a mut u32,
+    live: &'a mut usize,
+}
+
+impl<'a, B> Vacancy<'a, B> {
+    /// Where the call goes.
+    #[inline(always)]
+    pub(crate) fn room(&mut self) -> Room<'_, B> {
+        debug_assert_eq!(self.slot.stage.get(), Stage::Free);
+        // SAFETY: the slot is free, so nothing points into it, and this is the only vacancy.
+        unsafe { Room { op: &mut *self.slot.op.get(), buf: &mut *self.slot.buf.get() } }
+    }
+
+    /// A call is in the room.
+    #[inline(always)]
+    pub(crate) fn fill(self, shape: Shape, user: u64) -> (u32, &'a Slot<B>) {
+        self.slot.begin(shape, user);
+        *self.free = self.slot.next.get();
+        *self.live += 1;
+        (self.index, self.slot)
     }
 }
 
@@ -164,13 +232,13 @@ impl<B: Buffer> Slots<B> {
 
     #[inline]
     pub(crate) fn at(&self, index: u32) -> &Slot<B> {
-        &self.chunks[(index >> CHUNK_BITS) as usize][(index & (CHUNK - 1)) as usize]
+        slot_of(&self.chunks, index)
     }
 
     /// The slot's name while this call is in it.
     #[inline]
     pub(crate) fn ticket(&self, index: u32) -> u64 {
-        u64::from(self.at(index).generation.get()) << 32 | u64::from(index)
+        self.at(index).ticket(index)
     }
 
     /// The slot of a ticket whose call is still in flight.
@@ -179,8 +247,7 @@ impl<B: Buffer> Slots<B> {
         let index = ticket as u32;
         let slot =
             &self.chunks.get((index >> CHUNK_BITS) as usize)?[(index & (CHUNK - 1)) as usize];
-        let known =
-            slot.generation.get() == (ticket >> 32) as u32 && slot.stage.get() != Stage::Free;
+        let known = slot.generation.get() == (ticket >> 32) as u32 && slot.is_in_flight();
         known.then_some(index)
     }
 
@@ -196,54 +263,15 @@ impl<B: Buffer> Slots<B> {
         index < self.span() && (ticket >> 32) as u32 <= self.at(index).generation.get()
     }
 
-    /// Puts a call into a slot. The caller keeps to the limit.
+    /// A free slot for a call. The caller keeps to the limit.
     #[inline(always)]
-    pub(crate) fn insert(&mut self, call: Call<B>, user: u64) -> u32 {
-        let shape = apart(call, self.room());
-        self.occupy(shape, user)
-    }
-
-    /// The room of the next free slot.
-    #[inline(always)]
-    fn room(&mut self) -> Room<'_, B> {
+    pub(crate) fn vacancy(&mut self) -> Vacancy<'_, B> {
         if self.free == NONE {
             self.grow();
         }
-        let slot = self.at(self.free);
-        // SAFETY: the slot is free, so nothing points into it.
-        unsafe { Room { op: &mut *slot.op.get(), buf: &mut *slot.buf.get() } }
-    }
-
-    /// The next free slot has a call in its room now.
-    #[inline(always)]
-    fn occupy(&mut self, shape: Shape, user: u64) -> u32 {
         let index = self.free;
-        let slot = self.at(index);
-        // SAFETY: as in `room`. From here on `buf` is left alone until `end` (2).
-        let (op, buf) = unsafe { (&mut *slot.op.get(), &mut *slot.buf.get()) };
-        let bytes = match buf {
-            Lent::One(buf) => buf.as_mut().get_mut(shape.start..shape.end),
-            Lent::Many(bufs) => {
-                op.set_buffers(bufs);
-                None
-            }
-            Lent::Nothing => None,
-        };
-        let (ptr, len) = bytes.map_or((std::ptr::dangling_mut(), 0), |b| (b.as_mut_ptr(), b.len()));
-        slot.set_range(ptr, len);
-        slot.user.set(user);
-        slot.stage.set(Stage::Ready);
-        slot.simple.set(shape.simple);
-        slot.multishot.set(shape.multishot);
-        slot.cancelled.set(false);
-        slot.mark.set(false);
-        slot.linked.set(false);
-        slot.last_try.set(false);
-        slot.chain.set(NONE);
-        slot.direct.set(NONE);
-        self.free = slot.next.get();
-        self.live += 1;
-        index
+        let slot = slot_of(&self.chunks, index);
+        Vacancy { index, slot, free: &mut self.free, live: &mut self.live }
     }
 
     #[cold]
@@ -266,19 +294,35 @@ impl<B: Buffer> Slots<B> {
     /// the result of its numbers and its buffers.
     #[inline]
     pub(crate) fn end<T>(&mut self, index: u32, settle: impl FnOnce(&mut Op, Lent<B>) -> T) -> T {
-        let slot = &self.chunks[(index >> CHUNK_BITS) as usize][(index & (CHUNK - 1)) as usize];
-        debug_assert_ne!(slot.stage.get(), Stage::Free);
-        // SAFETY: whoever ran the call has ended it; the borrow that `insert` began ends here.
+        self.retire(index);
+        self.clear(index, settle)
+    }
+
+    /// Ends the call of a slot, as `end` does, but leaves it there until `clear`.
+    #[inline]
+    pub(crate) fn retire(&mut self, index: u32) -> &Slot<B> {
+        self.live -= 1;
+        let slot = slot_of(&self.chunks, index);
+        debug_assert!(slot.is_in_flight());
+        slot.stage.set(Stage::Ended);
+        slot.generation.set(slot.generation.get().wrapping_add(1));
+        slot
+    }
+
+    /// Takes out a call that has ended.
+    #[inline]
+    pub(crate) fn clear<T>(&mut self, index: u32, settle: impl FnOnce(&mut Op, Lent<B>) -> T) -> T {
+        let slot = slot_of(&self.chunks, index);
+        debug_assert_eq!(slot.stage.get(), Stage::Ended);
+        // SAFETY: whoever ran the call has ended it; the borrow that `Room::take` began ends here.
         let (op, buf) = unsafe {
             (&mut *slot.op.get(), std::mem::replace(&mut *slot.buf.get(), Lent::Nothing))
         };
         let result = settle(op, buf);
         *op = Op::Nop;
         slot.stage.set(Stage::Free);
-        slot.generation.set(slot.generation.get().wrapping_add(1));
         slot.next.set(self.free);
         self.free = index;
-        self.live -= 1;
         result
     }
 
@@ -288,4 +332,9 @@ impl<B: Buffer> Slots<B> {
         self.free = NONE;
         self.live = 0;
     }
+}
+
+#[inline(always)]
+fn slot_of<B>(chunks: &[Box<[Slot<B>; CHUNK as usize]>], index: u32) -> &Slot<B> {
+    &chunks[(index >> CHUNK_BITS) as usize][(index & (CHUNK - 1)) as usize]
 }

@@ -23,6 +23,26 @@ pub(crate) struct Trap {
     pub(crate) args: [u64; 6],
 }
 
+/// What can be made a system call.
+pub(crate) trait Callable {
+    /// The call as number and arguments.
+    fn trap(&self) -> Trap;
+
+    /// As `trap`, inline, of those calls that are worth it: their arguments go to where they are wanted
+    /// without a stop in memory.
+    fn frequent_trap(&self) -> Option<Trap>;
+}
+
+impl Callable for Trap {
+    fn trap(&self) -> Trap {
+        *self
+    }
+
+    fn frequent_trap(&self) -> Option<Trap> {
+        Some(*self)
+    }
+}
+
 /// A call of a program.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {

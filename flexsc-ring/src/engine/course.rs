@@ -6,7 +6,7 @@ use crate::call::{Buffer, Call};
 use crate::chain::Chain;
 use crate::chains::{Chains, Next, weight};
 use crate::fallback::Stats;
-use crate::op::{CANCELED, Op};
+use crate::op::{CANCELED, Op, apart};
 use crate::result::{Cancelled, Completion, PostError, Ticket};
 use crate::slots::{NONE, Slots};
 use crate::timers::Timers;
@@ -100,10 +100,12 @@ pub(super) trait Course<B: Buffer> {
         let Under { slots, chains, .. } = self.under();
         let call = chains.take(chain, place);
         let unplaced = Unplaced { chains, chain };
-        let index = slots.insert(call, place as u64);
+        let mut vacancy = slots.vacancy();
+        let shape = apart(call, vacancy.room());
+        let (index, slot) = vacancy.fill(shape, place as u64);
         unplaced.chains.placed(chain, place, index);
         std::mem::forget(unplaced);
-        slots.at(index).chain.set(chain);
+        slot.chain.set(chain);
         index
     }
 

@@ -15,42 +15,61 @@ const MOST_EVENTS: usize = 4096;
 /// Bytes that the kernel moves at most by one call (`MAX_RW_COUNT`).
 const MOST_BYTES: usize = 0x7fff_f000;
 
+/// A call taken apart: its numbers, its buffers, and the range of the one buffer that it moves.
+struct Parts<B> {
+    op: Op,
+    buf: Lent<B>,
+    start: usize,
+    end: usize,
+}
+
+impl<B> Parts<B> {
+    #[inline(always)]
+    fn whole(op: Op) -> Self {
+        Parts { op, buf: Lent::Nothing, start: 0, end: 0 }
+    }
+
+    #[inline(always)]
+    fn one(op: Op, buf: B, start: usize, end: usize) -> Self {
+        Parts { op, buf: Lent::One(buf), start, end }
+    }
+
+    #[inline(always)]
+    fn many(op: Op, bufs: Vec<B>) -> Self {
+        Parts { op, buf: Lent::Many(bufs), start: 0, end: 0 }
+    }
+}
+
 /// Room for a call taken apart. What it held before is not dropped: a free slot holds nothing.
 pub(crate) struct Room<'a, B> {
     pub(crate) op: &'a mut Op,
     pub(crate) buf: &'a mut Lent<B>,
 }
 
-/// What there is to know of a call that was put into its room.
+/// What there is to know of a call that was put into its room: where its one buffer lies, and its kind.
 pub(crate) struct Shape {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
+    pub(crate) ptr: *mut u8,
+    pub(crate) len: usize,
     pub(crate) simple: bool,
     pub(crate) multishot: bool,
 }
 
-impl<B> Room<'_, B> {
+impl<B: Buffer> Room<'_, B> {
+    /// From here on the buffers are left alone until the call has ended.
     #[inline(always)]
-    pub(crate) fn put(self, op: Op, buf: Lent<B>, start: usize, end: usize) -> Shape {
-        let shape = Shape { start, end, simple: op.is_simple(), multishot: op.is_multishot() };
+    fn take(self, Parts { op, buf, start, end }: Parts<B>) -> Shape {
+        let (simple, multishot) = (op.is_simple(), op.is_multishot());
         std::mem::forget(std::mem::replace(self.op, op));
         std::mem::forget(std::mem::replace(self.buf, buf));
-        shape
-    }
-
-    #[inline(always)]
-    fn whole(self, op: Op) -> Shape {
-        self.put(op, Lent::Nothing, 0, 0)
-    }
-
-    #[inline(always)]
-    fn one(self, op: Op, buf: B, start: usize, end: usize) -> Shape {
-        self.put(op, Lent::One(buf), start, end)
-    }
-
-    #[inline(always)]
-    fn many(self, op: Op, bufs: Vec<B>) -> Shape {
-        self.put(op, Lent::Many(bufs), 0, 0)
+        let bytes = match self.buf {
+            Lent::One(buf) => buf.as_mut().get_mut(start..end).unwrap_or_default(),
+            Lent::Many(bufs) => {
+                self.op.set_buffers(bufs);
+                &mut []
+            }
+            Lent::Nothing => &mut [],
+        };
+        Shape { ptr: bytes.as_mut_ptr(), len: bytes.len(), simple, multishot }
     }
 }
 
@@ -92,45 +111,58 @@ pub(crate) fn fault_of<B: Buffer>(call: &Call<B>) -> Option<Fault> {
     (start > end || end > len).then_some(Fault::Range { start, end, len })
 }
 
-/// Takes a call apart into a slot's room. Each kind is written where it stays: to bring them together
-/// before would copy as much as the largest holds.
+/// Takes a call apart into its room. Each kind goes its own way to where it stays: to bring them together before
+/// would copy as much as the largest holds.
 #[inline(always)]
-pub(crate) fn apart<B: Buffer>(call: Call<B>, at: Room<'_, B>) -> Shape {
+pub(crate) fn apart<B: Buffer>(call: Call<B>, to: Room<'_, B>) -> Shape {
     match call {
         Call::Nop => {
             // It holds nothing to drop, which is not seen to where no field is moved out.
             std::mem::forget(call);
-            at.whole(Op::Nop)
+            to.take(Parts::whole(Op::Nop))
         }
-        Call::Raw(raw) => at.whole(Op::Raw(raw)),
-        Call::Accept { listener, multishot } => at.whole(Op::Accept { listener, multishot }),
-        Call::Recv { fd, multishot } => at.whole(Op::Recv { fd, multishot }),
-        Call::Close(fd) => at.whole(Op::Close { fd: Some(fd) }),
-        Call::Poll { fd, interest } => at.whole(Op::Poll { fd, interest }),
+        Call::Raw(raw) => to.take(Parts::whole(Op::Raw(raw))),
+        Call::Accept { listener, multishot } => {
+            to.take(Parts::whole(Op::Accept { listener, multishot }))
+        }
+        Call::Recv { fd, multishot } => to.take(Parts::whole(Op::Recv { fd, multishot })),
+        Call::Close(fd) => to.take(Parts::whole(Op::Close { fd: Some(fd) })),
+        Call::Poll { fd, interest } => to.take(Parts::whole(Op::Poll { fd, interest })),
         Call::Send { fd, buf, start, end, more, nowait } => {
-            at.one(Op::Send { fd, more, nowait }, buf, start, end)
+            to.take(Parts::one(Op::Send { fd, more, nowait }, buf, start, end))
         }
-        Call::Read { fd, buf, start, end, offset } => {
-            at.one(Op::Read { fd, offset, vec: empty_vec(), plain: false }, buf, start, end)
+        Call::Read { fd, buf, start, end, offset } => to.take(Parts::one(
+            Op::Read { fd, offset, vec: empty_vec(), plain: false },
+            buf,
+            start,
+            end,
+        )),
+        Call::Write { fd, buf, start, end, offset } => to.take(Parts::one(
+            Op::Write { fd, offset, vec: empty_vec(), plain: false },
+            buf,
+            start,
+            end,
+        )),
+        Call::RecvInto { fd, buf, start, end } => {
+            to.take(Parts::one(Op::RecvInto { fd }, buf, start, end))
         }
-        Call::Write { fd, buf, start, end, offset } => {
-            at.one(Op::Write { fd, offset, vec: empty_vec(), plain: false }, buf, start, end)
-        }
-        Call::RecvInto { fd, buf, start, end } => at.one(Op::RecvInto { fd }, buf, start, end),
         Call::Getdents64 { fd, buf } => {
             let end = buf.as_ref().len();
-            at.one(Op::Getdents64 { fd }, buf, 0, end)
+            to.take(Parts::one(Op::Getdents64 { fd }, buf, 0, end))
         }
-        Call::SendVectored { fd, bufs, more, nowait } => {
-            at.many(Op::SendAll { fd, message: Box::new(Message::new()), more, nowait }, bufs)
-        }
-        Call::ReadVectored { fd, bufs, offset, nowait } => at
-            .many(Op::ReadAll { fd, offset, parts: Vector::default(), nowait, plain: false }, bufs),
-        Call::WriteVectored { fd, bufs, offset, nowait } => at.many(
-            Op::WriteAll { fd, offset, parts: Vector::default(), nowait, plain: false },
+        Call::SendVectored { fd, bufs, more, nowait } => to.take(Parts::many(
+            Op::SendAll { fd, message: Box::new(Message::new()), more, nowait },
             bufs,
-        ),
-        other => at.whole(without_buffer(other)),
+        )),
+        Call::ReadVectored { fd, bufs, offset, nowait } => {
+            let parts = Vector::default();
+            to.take(Parts::many(Op::ReadAll { fd, offset, parts, nowait, plain: false }, bufs))
+        }
+        Call::WriteVectored { fd, bufs, offset, nowait } => {
+            let parts = Vector::default();
+            to.take(Parts::many(Op::WriteAll { fd, offset, parts, nowait, plain: false }, bufs))
+        }
+        other => to.take(Parts::whole(without_buffer(other))),
     }
 }
 
@@ -191,7 +223,7 @@ fn without_buffer<B>(call: Call<B>) -> Op {
         Call::CloseOpened => return Op::Close { fd: None },
         // Taken apart by `chains`, never posted as they are.
         Call::SendRead { .. } | Call::Chain(_) => return Op::Nop,
-        // Taken apart by `split`.
+        // Taken apart by `apart`.
         Call::Nop
         | Call::Accept { .. }
         | Call::Recv { .. }

@@ -8,6 +8,25 @@ use crate::lent::Lent;
 use crate::result::{Failure, FileStat, Value};
 use crate::sys;
 
+impl Op {
+    /// The call has ended with `ret`: if it was a close, its descriptor is nobody's any more.
+    #[inline]
+    pub(crate) fn closed(&mut self, ret: i64) {
+        if let Op::Close { fd } = self
+            && ret != CANCELED
+        {
+            // The kernel has closed it, also where it reports an error.
+            let _ = fd.take().map(IntoRawFd::into_raw_fd);
+        }
+    }
+
+    /// What it returns is a new descriptor.
+    #[inline]
+    pub(crate) fn makes_fd(&self) -> bool {
+        matches!(self, Op::Accept { .. } | Op::Open { .. })
+    }
+}
+
 /// Makes the result of a call that has ended with `ret`, a negated `errno` if it failed. The call
 /// stays where it is: it is large to move.
 #[inline(always)]
@@ -17,12 +36,7 @@ pub(crate) fn settle<B>(
     ret: i64,
     received: Option<RecvBuf>,
 ) -> Result<Value<B>, Failure<B>> {
-    if let Op::Close { fd } = op
-        && ret != CANCELED
-    {
-        // The kernel has closed it, also where it reports an error.
-        let _ = fd.take().map(IntoRawFd::into_raw_fd);
-    }
+    op.closed(ret);
     if ret < 0 {
         return Err(failure(ret, buf));
     }

@@ -182,4 +182,31 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_place_that_is_out_of_date_takes_nobody_else_out() {
+        let mut line = Line::new();
+        line.push(4, trap(0));
+        line.push(5, trap(0));
+        assert_eq!(line.pop().map(|(slot, _)| slot), Some(4));
+        line.push(6, trap(0));
+        assert_eq!(line.place(4), Place::Line);
+        assert!(!line.remove(4), "it has left");
+        assert!(line.remove(5) && !line.remove(5));
+        assert_eq!(line.slots().collect::<Vec<_>>(), [6]);
+        line.entered(6, 9);
+        assert_eq!(line.place(6), Place::Entry(9));
+        assert_eq!(line.pop().map(|(slot, _)| slot), Some(6));
+        assert!(line.is_empty() && line.pop().is_none());
+    }
+
+    #[test]
+    fn a_line_goes_on_when_its_numbers_begin_again() {
+        let mut line = Line::new();
+        line.left = LINE - 1;
+        (0..4).for_each(|slot| line.push(slot, trap(0)));
+        assert!(line.remove(0) && line.remove(2));
+        assert_eq!(line.pop().map(|(slot, _)| slot), Some(1));
+        assert!(line.remove(3) && line.is_empty());
+    }
 }

@@ -29,10 +29,10 @@ use crate::idle::Idle;
 use crate::interrupt;
 use crate::op::CANCELED;
 use crate::options::{Options, Placement};
-use crate::page::ENTRIES;
+use crate::page::{ENTRIES, Page};
 use crate::pages::{MOST_PAGES, Pages};
 use crate::slots::NONE;
-use crate::trap::Trap;
+use crate::trap::{Callable, Trap};
 use crate::waker::Waker;
 
 /// Waits in a row, at most, in which a poster does not look for results before it sleeps.
@@ -46,10 +46,8 @@ pub(crate) struct SyscallThreads {
     crew: Crew,
     signal: Option<i32>,
     free: Vec<u16>,
-    /// The slot of each entry's call, or `NONE`.
-    slots: Vec<u32>,
-    /// For each page the entries that the threads do not know of, and the pages that have any.
-    fresh: Vec<u64>,
+    pages: Vec<Own>,
+    /// Pages with entries that the threads do not know of.
     fresh_pages: Vec<u16>,
     /// Calls posted since entries were last shown, and how many of them are shown at once.
     unseen: u32,
@@ -59,7 +57,6 @@ pub(crate) struct SyscallThreads {
     found: Vec<(usize, u64)>,
     /// Results of posted calls that were made here after all.
     made: Vec<(u32, i64)>,
-    posted: usize,
     collected: u64,
     /// Entries that may have to be signalled again, and when they were.
     rung: Vec<u16>,
@@ -78,6 +75,15 @@ pub(crate) struct SyscallThreads {
 /// A signalled thread is usually awake after so long: to look for its result until then costs less than
 /// to be woken by it.
 const HEEDED: Duration = Duration::from_micros(60);
+
+/// A page, as its poster has it.
+struct Own {
+    page: Arc<Page>,
+    /// The slot of each entry's call, or `NONE`.
+    slots: [u32; ENTRIES],
+    /// Entries that the threads do not know of.
+    fresh: u64,
+}
 
 /// Calls that are shown at once to threads on a core of their own, so that it works while the poster
 /// goes on. Others see them when the poster waits.
@@ -116,15 +122,13 @@ impl SyscallThreads {
             crew: Crew::new(Arc::clone(&shared), options.threads)?,
             signal,
             free: Vec::new(),
-            slots: Vec::new(),
-            fresh: Vec::new(),
+            pages: Vec::new(),
             fresh_pages: Vec::new(),
             unseen: 0,
             at_once: if shared.seat.is_elsewhere() { AT_ONCE } else { u32::MAX },
             line: Line::new(),
             found: Vec::new(),
             made: Vec::new(),
-            posted: 0,
             collected: 0,
             rung: Vec::new(),
             rung_at: None,
@@ -142,20 +146,34 @@ impl SyscallThreads {
     }
 
     fn add_page(&mut self) {
-        let first = self.slots.len();
-        self.slots.resize(first + ENTRIES, NONE);
-        self.fresh.push(0);
+        let first = self.pages.len() * ENTRIES;
+        let page = Arc::clone(self.shared.pages.page(self.pages.len()));
+        self.pages.push(Own { page, slots: [NONE; ENTRIES], fresh: 0 });
         self.free.extend((first as u16..(first + ENTRIES) as u16).rev());
     }
 
     fn may_grow(&self) -> bool {
-        self.fresh.len() < MOST_PAGES
+        self.pages.len() < MOST_PAGES
+    }
+
+    /// Calls that have an entry.
+    fn posted(&self) -> usize {
+        self.pages.len() * ENTRIES - self.free.len()
     }
 
     /// Makes the call of `slot` if the poster is the better place for it, else posts it.
     #[inline(always)]
-    pub(crate) fn start(&mut self, slot: u32, trap: Trap) -> Option<i64> {
-        let is_short = self.meter.is_some() && trap.is_short();
+    pub(crate) fn start(&mut self, slot: u32, call: impl Callable) -> Option<i64> {
+        if self.meter.is_some() {
+            return self.start_metered(slot, call.trap());
+        }
+        self.post(slot, call);
+        None
+    }
+
+    #[inline(never)]
+    fn start_metered(&mut self, slot: u32, trap: Trap) -> Option<i64> {
+        let is_short = trap.is_short();
         if is_short
             && let Some(meter) = &mut self.meter
             && let Some(ret) = meter.make(&trap)
@@ -181,7 +199,7 @@ impl SyscallThreads {
             && let Some(entry) = meter.short_unclaimed(&self.shared.pages)
         {
             let Some(trap) = self.entry(entry).take_back() else { continue };
-            let slot = self.slots[usize::from(entry)];
+            let slot = self.empty(entry);
             self.release(entry);
             let Some(ret) = self.meter.as_mut().and_then(|meter| meter.make_posted(&trap)) else {
                 // It waits for a disk, which is for a thread to do.
@@ -196,10 +214,10 @@ impl SyscallThreads {
 
     /// Posts the call of `slot`. Seen by the threads after `publish`.
     #[inline(always)]
-    pub(crate) fn post(&mut self, slot: u32, trap: Trap) {
+    pub(crate) fn post(&mut self, slot: u32, call: impl Callable) {
         match self.free.pop() {
-            Some(entry) => self.fill(entry, slot, &trap),
-            None => return self.line.push(slot, trap),
+            Some(entry) => self.fill(entry, slot, call),
+            None => return self.line.push(slot, call.trap()),
         }
         self.unseen += 1;
         if self.unseen >= self.at_once {
@@ -208,16 +226,20 @@ impl SyscallThreads {
     }
 
     #[inline(always)]
-    fn fill(&mut self, entry: u16, slot: u32, trap: &Trap) {
+    fn fill(&mut self, entry: u16, slot: u32, call: impl Callable) {
         let (page, i) = place(entry);
-        self.slots[usize::from(entry)] = slot;
         self.line.entered(slot, entry);
-        self.shared.pages.page(page).entry(i).post(trap);
-        if self.fresh[page] == 0 {
+        let own = &mut self.pages[page];
+        own.slots[i] = slot;
+        if own.fresh == 0 {
             self.fresh_pages.push(page as u16);
         }
-        self.fresh[page] |= 1 << i;
-        self.posted += 1;
+        own.fresh |= 1 << i;
+        let entry = own.page.entry(i);
+        match call.frequent_trap() {
+            Some(trap) => entry.post(&trap),
+            None => entry.post(&call.trap()),
+        }
     }
 
     /// Shows what was posted to the threads, and wakes one if it has to.
@@ -240,7 +262,7 @@ impl SyscallThreads {
         self.shared.seat.follow();
         for page in self.fresh_pages.drain(..) {
             let page = usize::from(page);
-            self.shared.pages.publish(page, std::mem::take(&mut self.fresh[page]));
+            self.shared.pages.publish(page, std::mem::take(&mut self.pages[page].fresh));
         }
         self.crew.alert();
     }
@@ -261,7 +283,7 @@ impl SyscallThreads {
     /// Poster: looks for a result for a little while, as waking costs more than most calls. After
     /// looks in vain it looks less often. It looks for `most` at most.
     pub(crate) fn linger(&mut self, most: Duration) {
-        if self.posted == 0 || self.shared.spin.is_zero() || self.help_out() {
+        if self.posted() == 0 || self.shared.spin.is_zero() || self.help_out() {
             return;
         }
         let shared = &self.shared;
@@ -293,7 +315,7 @@ impl SyscallThreads {
 
     /// Looks for results, which `next` hands over.
     pub(crate) fn look(&mut self) {
-        if self.posted > 0 {
+        if self.posted() > 0 {
             let found = &mut self.found;
             let mut note = |page, bits| {
                 if bits != 0 {
@@ -317,10 +339,10 @@ impl SyscallThreads {
             if *bits == 0 {
                 self.found.pop();
             }
-            if let Some(ret) = self.shared.pages.page(page).entry(i).take() {
-                let entry = page * ENTRIES + i;
-                let slot = self.slots[entry];
-                self.release(entry as u16);
+            let own = &mut self.pages[page];
+            if let Some(ret) = own.page.entry(i).take() {
+                let slot = std::mem::replace(&mut own.slots[i % ENTRIES], NONE);
+                self.release((page * ENTRIES + i) as u16);
                 return Some((slot, ret));
             }
         }
@@ -330,7 +352,7 @@ impl SyscallThreads {
 
     #[inline(never)]
     fn all_handed_over(&mut self) {
-        if self.posted > 0 || !self.line.is_empty() {
+        if self.posted() > 0 || !self.line.is_empty() {
             self.fill_from_line();
             self.ring_again();
         }
@@ -340,20 +362,19 @@ impl SyscallThreads {
         while !self.line.is_empty() {
             let Some(entry) = self.free.pop() else { break };
             match self.line.pop() {
-                Some((slot, trap)) => self.fill(entry, slot, &trap),
+                Some((slot, trap)) => self.fill(entry, slot, trap),
                 None => self.free.push(entry),
             }
         }
     }
 
+    /// An entry is free again.
     #[inline]
     fn release(&mut self, entry: u16) {
-        self.slots[usize::from(entry)] = NONE;
         self.free.push(entry);
         if let Some(meter) = &mut self.meter {
             meter.note_ended(entry);
         }
-        self.posted -= 1;
         self.collected += 1;
     }
 
@@ -361,9 +382,7 @@ impl SyscallThreads {
     pub(crate) fn cancel(&mut self, slot: u32) -> Stopping {
         match self.line.place(slot) {
             Place::Line if self.line.remove(slot) => Stopping::Stopped,
-            Place::Entry(entry) if self.slots[usize::from(entry)] == slot => {
-                self.cancel_entry(entry)
-            }
+            Place::Entry(entry) if self.slot_of(entry) == slot => self.cancel_entry(entry),
             _ => Stopping::Coming,
         }
     }
@@ -371,6 +390,7 @@ impl SyscallThreads {
     fn cancel_entry(&mut self, entry: u16) -> Stopping {
         match self.entry(entry).cancel(self.signal.is_some()) {
             Met::Posted => {
+                self.empty(entry);
                 self.release(entry);
                 return Stopping::Stopped;
             }
@@ -415,7 +435,19 @@ impl SyscallThreads {
 
     fn entry(&self, entry: u16) -> &Entry {
         let (page, i) = place(entry);
-        self.shared.pages.page(page).entry(i)
+        self.pages[page].page.entry(i)
+    }
+
+    /// The slot of an entry's call, or `NONE`.
+    /// Takes the call out of an entry; its slot.
+    fn empty(&mut self, entry: u16) -> u32 {
+        let (page, i) = place(entry);
+        std::mem::replace(&mut self.pages[page].slots[i], NONE)
+    }
+
+    fn slot_of(&self, entry: u16) -> u32 {
+        let (page, i) = place(entry);
+        self.pages[page].slots[i]
     }
 
     /// Adds what had to be done another way.
@@ -448,7 +480,7 @@ impl SyscallThreads {
     /// their threads, which close what they open. The slots whose calls were left: their memory is
     /// still in use.
     pub(crate) fn close(&mut self, deadline: Instant, mut take: impl FnMut(u32, i64)) -> Vec<u32> {
-        let posted = self.slots.iter().copied().filter(|slot| *slot != NONE);
+        let posted = self.pages.iter().flat_map(|own| own.slots).filter(|slot| *slot != NONE);
         let all: Vec<u32> = self.line.slots().chain(posted).collect();
         if self.process != std::process::id() {
             // A fork: the threads are the parent's.
@@ -462,7 +494,7 @@ impl SyscallThreads {
         self.crew.dismiss();
         self.collect(&mut take);
         let start = Instant::now();
-        while self.posted > 0 && Instant::now() < deadline {
+        while self.posted() > 0 && Instant::now() < deadline {
             if start.elapsed() < AGAIN {
                 thread::yield_now();
             } else {
@@ -470,14 +502,13 @@ impl SyscallThreads {
             }
             self.collect(&mut take);
         }
-        let is_left =
-            |entry: &u16| self.slots[usize::from(*entry)] != NONE && self.entry(*entry).abandon();
-        let left: Vec<u16> = (0..self.slots.len() as u16).filter(is_left).collect();
+        let is_left = |entry: &u16| self.slot_of(*entry) != NONE && self.entry(*entry).abandon();
+        let left: Vec<u16> = (0..(self.pages.len() * ENTRIES) as u16).filter(is_left).collect();
         self.collect(&mut take);
         if left.is_empty() {
             self.crew.join();
         }
-        left.into_iter().map(|entry| self.slots[usize::from(entry)]).collect()
+        left.into_iter().map(|entry| self.slot_of(entry)).collect()
     }
 }
 

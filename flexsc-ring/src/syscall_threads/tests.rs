@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::line::Place;
 use super::{Stopping, SyscallThreads};
 use crate::fallback::Stats;
 use crate::op::CANCELED;
@@ -224,12 +225,8 @@ fn a_poster_looks_for_the_end_of_a_call_that_it_has_signalled_before_it_sleeps()
     threads.post(0, step(libc::SYS_nanosleep, [long, 0, 0, 0], None).trap);
     threads.publish();
     let deadline = Instant::now() + SOON;
-    while !threads
-        .slots
-        .iter()
-        .position(|slot| *slot == 0)
-        .is_some_and(|at| threads.entry(at as u16).is_wanted())
-    {
+    let Place::Entry(entry) = threads.line.place(0) else { panic!("it has an entry") };
+    while !threads.entry(entry).is_wanted() {
         assert!(Instant::now() < deadline, "it is begun");
     }
     // As after many waits in vain.

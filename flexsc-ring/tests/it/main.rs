@@ -60,6 +60,8 @@ mod support;
 #[cfg(not(loom))]
 mod typed;
 #[cfg(not(loom))]
+mod unreaped;
+#[cfg(not(loom))]
 mod vectors;
 #[cfg(not(loom))]
 mod waits;

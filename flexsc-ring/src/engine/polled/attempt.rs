@@ -6,10 +6,17 @@ use crate::buffer::RecvBuf;
 use crate::call::Buffer;
 use crate::engine::course::Course;
 use crate::fallback::Reason;
-use crate::op::{CANCELED, Direction, Op, made_fd, settle, would_block};
+use crate::op::{CANCELED, Direction, Op, settle, would_block};
 use crate::result::{Completion, Value};
-use crate::slots::{NONE, Stage};
+use crate::slots::{NONE, Slot, Stage};
 use crate::sys;
+
+/// Makes the call of a slot, or has it made; its result if it is there.
+#[inline(always)]
+pub(super) fn make<B, X: Exec>(exec: &mut X, index: u32, slot: &Slot<B>) -> Option<i64> {
+    slot.stage.set(Stage::Running);
+    exec.start(index, slot)
+}
 
 impl<B: Buffer, X: Exec> Polled<B, X> {
     /// Tries a call.
@@ -33,23 +40,19 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     }
 
     /// Makes a call, or has it made.
-    #[inline(always)]
     pub(super) fn start(&mut self, index: u32) {
         let slot = self.slots.at(index);
-        slot.stage.set(Stage::Running);
         slot.mark.set(false);
-        if let Some(ret) = self.exec.start(index, slot.trap()) {
+        if let Some(ret) = make(&mut self.exec, index, slot) {
             self.stats.enters += 1;
             self.outcome(index, ret);
         }
     }
 
     /// A try has ended with `ret`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn outcome(&mut self, index: u32, ret: i64) {
-        let slot = self.slots.at(index);
-        slot.stage.set(Stage::Ready);
-        if slot.simple.get() && ret >= 0 {
+        if self.slots.at(index).simple.get() && ret >= 0 {
             self.conclude(index, ret, None);
         } else {
             self.weigh(index, ret);
@@ -57,8 +60,10 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     }
 
     /// A try has ended that may not be the last, or that holds more than its slot.
+    #[inline(never)]
     fn weigh(&mut self, index: u32, ret: i64) {
         let slot = self.slots.at(index);
+        slot.stage.set(Stage::Ready);
         let waited_on = if slot.linked.get() { slot.op().waits_on() } else { None };
         let ret = slot.op().verdict(ret);
         if let Some((fd, direction)) = waited_on
@@ -158,22 +163,37 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         self.conclude(index, ret, received);
     }
 
-    /// Takes a call out that has no timer and is on no list, and queues its result or hands it to its
-    /// chain.
-    #[inline]
+    /// Ends a call that has no timer and is on no list: its result is queued, or handed to its chain.
+    #[inline(always)]
     fn conclude(&mut self, index: u32, ret: i64, received: Option<RecvBuf>) {
+        let slot = self.slots.retire(index);
+        let alone = slot.chain.get() == NONE && received.is_none();
+        let made = slot.op().makes_fd() && ret >= 0;
+        slot.with_op_mut(|op| op.closed(ret));
+        if made {
+            self.forget(ret as i32);
+        }
+        if alone {
+            self.stats.ended(ret);
+            self.done.push_ended(index, ret);
+        } else {
+            self.hand_over(index, ret, received);
+        }
+    }
+
+    /// Makes the result of a call that has ended, for its chain, or because it holds a buffer of the pool.
+    #[inline(never)]
+    fn hand_over(&mut self, index: u32, ret: i64, received: Option<RecvBuf>) {
         let slot = self.slots.at(index);
         let (user, chain) = (slot.user.get(), slot.chain.get());
-        let result = self.slots.end(index, |op, buf| settle(op, buf, ret, received));
-        if let Some(fd) = made_fd(&result) {
-            self.forget(fd);
+        let result = self.slots.clear(index, |op, buf| settle(op, buf, ret, received));
+        if chain == NONE {
+            self.stats.ended(ret);
+            self.done.push(Completion { user, result, more: false });
+        } else {
+            let over = self.chains.ended(chain, user as usize, result, &mut self.stats);
+            over.into_iter().for_each(|completion| self.done.push(completion));
         }
-        if chain != NONE {
-            let completion = self.chains.ended(chain, user as usize, result, &mut self.stats);
-            return completion.into_iter().for_each(|completion| self.done.push(completion));
-        }
-        self.stats.ended(ret);
-        self.done.push(Completion { user, result, more: false });
     }
 
     /// Takes a call off its descriptor's list, if it is on one.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::fallback::Stats;
 use crate::sys;
 use crate::syscall_threads::{Stopping, SyscallThreads};
-use crate::trap::Trap;
+use crate::trap::Callable;
 
 /// Runs calls: at once, or elsewhere and later.
 pub(crate) trait Exec {
@@ -13,7 +13,7 @@ pub(crate) trait Exec {
     const PROGRAMS: bool;
 
     /// Runs the call of a slot; `None`: its result comes by `collect`.
-    fn start(&mut self, slot: u32, trap: Trap) -> Option<i64>;
+    fn start(&mut self, slot: u32, call: impl Callable) -> Option<i64>;
 
     /// Lets calls begin that were started since the last time.
     fn publish(&mut self) {}
@@ -56,7 +56,8 @@ impl Exec for Trapped {
     const PROGRAMS: bool = false;
 
     #[inline]
-    fn start(&mut self, _slot: u32, trap: Trap) -> Option<i64> {
+    fn start(&mut self, _slot: u32, call: impl Callable) -> Option<i64> {
+        let trap = call.trap();
         // SAFETY: made by `Op::trap` of a slot that stays as it is over the call.
         Some(unsafe { sys::trap(trap.number, &trap.args) })
     }
@@ -66,8 +67,8 @@ impl Exec for SyscallThreads {
     const PROGRAMS: bool = true;
 
     #[inline(always)]
-    fn start(&mut self, slot: u32, trap: Trap) -> Option<i64> {
-        SyscallThreads::start(self, slot, trap)
+    fn start(&mut self, slot: u32, call: impl Callable) -> Option<i64> {
+        SyscallThreads::start(self, slot, call)
     }
 
     fn publish(&mut self) {

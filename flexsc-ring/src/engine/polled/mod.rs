@@ -12,6 +12,7 @@ use std::marker::PhantomData;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
+use self::attempt::make;
 use self::exec::Exec;
 use self::watch::{Event, HANG_UP, Watch};
 use super::GRACE;
@@ -20,9 +21,9 @@ use crate::buffer::PoolOwner;
 use crate::call::{Buffer, Call};
 use crate::chain::refusal;
 use crate::chains::Chains;
-use crate::completions::Completions;
+use crate::completions::Endings;
 use crate::fallback::{Reason, Stats};
-use crate::op::{CANCELED, Direction, Op, poll_events, ret_of};
+use crate::op::{CANCELED, Direction, Op, apart, poll_events, ret_of};
 use crate::options::{Engine, Options, Report, RingError};
 use crate::result::{Cancelled, Completion, PostError, Ticket};
 use crate::slots::{Slots, Stage};
@@ -46,7 +47,7 @@ pub(super) struct Polled<B: Buffer, X> {
     ready: VecDeque<u64>,
     starved: VecDeque<u64>,
     timers: Timers,
-    done: Completions<B>,
+    done: Endings<B>,
     events: Vec<Event>,
     orphans: Vec<u32>,
     poked: Vec<u32>,
@@ -81,7 +82,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
             ready: VecDeque::new(),
             starved: VecDeque::new(),
             timers: Timers::default(),
-            done: Completions::new(),
+            done: Endings::new(),
             events: Vec::new(),
             orphans: Vec::new(),
             poked: Vec::new(),
@@ -118,20 +119,26 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         if let Call::Chain(chain) = call {
             return self.submit_chain(chain, user);
         }
-        let index = self.slots.insert(call, user);
-        let ticket = self.slots.ticket(index);
+        let mut vacancy = self.slots.vacancy();
+        let shape = apart(call, vacancy.room());
+        let (index, slot) = vacancy.fill(shape, user);
+        let ticket = Ticket::new(slot.ticket(index));
         self.stats.submitted += 1;
-        if self.slots.at(index).simple.get() {
-            self.start(index);
-        } else {
+        if !slot.simple.get() {
             self.begin(index);
+        } else if let Some(ret) = make(&mut self.exec, index, slot) {
+            self.stats.enters += 1;
+            self.outcome(index, ret);
         }
-        Ok(Ticket::new(ticket))
+        Ok(ticket)
     }
 
     /// Sends a new call on its way.
     fn begin(&mut self, index: u32) {
         let slot = self.slots.at(index);
+        if slot.simple.get() {
+            return self.start(index);
+        }
         if let Some((fd, _)) = slot.op().waits_on() {
             slot.closings.set(self.watch.closings(fd));
         }
@@ -247,7 +254,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     }
 
     pub(super) fn reap(&mut self, sink: &mut impl FnMut(Completion<B>)) -> usize {
-        self.done.drain(sink)
+        self.done.drain(&mut self.slots, sink)
     }
 
     pub(super) fn wait(&mut self, until: Option<Duration>) -> io::Result<()> {
@@ -442,7 +449,7 @@ pub(super) fn close<B: Buffer, X: Exec>(ring: &mut Polled<B, X>) {
     for index in 0..ring.slots.span() {
         let slot = ring.slots.at(index);
         slot.cancelled.set(true);
-        if !matches!(slot.stage.get(), Stage::Free | Stage::Running) {
+        if slot.is_in_flight() && slot.stage.get() != Stage::Running {
             ring.end(index, CANCELED);
         }
     }
@@ -451,6 +458,9 @@ pub(super) fn close<B: Buffer, X: Exec>(ring: &mut Polled<B, X>) {
     for (index, ret) in results {
         ring.came(index, ret);
     }
+    // Out of the slots before those are given up; dropped after that, as a buffer's drop may panic.
+    let mut ended = Vec::new();
+    ring.done.drain(&mut ring.slots, &mut |completion| ended.push(completion));
     if !left.is_empty() {
         ring.slots.leak();
         ring.chains.leak();

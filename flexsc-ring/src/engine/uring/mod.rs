@@ -34,7 +34,7 @@ use crate::engine::GRACE;
 use crate::engine::course::{Course, Under};
 use crate::fallback::{Reason, Stats};
 use crate::machine;
-use crate::op::{CANCELED, Op};
+use crate::op::{CANCELED, Op, apart};
 use crate::options::{Engine, Options, Report, RingError, SharedPoller};
 use crate::result::{Cancelled, Completion, PostError, Ticket};
 use crate::ring::Ring;
@@ -283,8 +283,10 @@ impl<B: Buffer> Ring<B> for Uring<B> {
         if let Call::Chain(chain) = call {
             return self.submit_chain(chain, user);
         }
-        let index = self.slots.insert(call, user);
-        let ticket = self.slots.ticket(index);
+        let mut vacancy = self.slots.vacancy();
+        let shape = apart(call, vacancy.room());
+        let (index, slot) = vacancy.fill(shape, user);
+        let ticket = slot.ticket(index);
         self.stats.submitted += 1;
         self.launch(index);
         Ok(Ticket::new(ticket))
