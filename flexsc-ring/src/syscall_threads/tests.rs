@@ -12,7 +12,7 @@ use super::{Stopping, SyscallThreads};
 use crate::fallback::Stats;
 use crate::op::CANCELED;
 use crate::options::{Options, Placement};
-use crate::trap::{Step, Trap};
+use crate::trap::{NOTHING, Step, Trap};
 use crate::waker::Waker;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -113,6 +113,21 @@ fn a_failed_step_ends_a_program_and_leaves_the_descriptor_to_the_poster() {
     // SAFETY: opened by the program, and left to the test.
     unsafe { crate::sys::close_raw(steps[0].ret) };
     threads.close(Instant::now() + SOON, |_, _| {});
+}
+
+#[test]
+fn a_call_that_has_ended_is_not_cancelled_in_the_entry_that_another_has_now() {
+    let mut threads = threads();
+    let nop = Trap { number: NOTHING, makes_fd: false, makes_mapping: false, args: [0; 6] };
+    threads.post(3, nop);
+    threads.publish();
+    assert_eq!(result(&mut threads), 0);
+    // In the same entry, which was freed last; not published, so that it can be stopped.
+    threads.post(4, nop);
+    assert_eq!(threads.cancel(3), Stopping::Coming);
+    assert_eq!(threads.cancel(4), Stopping::Stopped);
+    assert_eq!(threads.cancel(4), Stopping::Coming);
+    assert_eq!(threads.close(Instant::now() + SOON, |_, _| ()), []);
 }
 
 #[test]
