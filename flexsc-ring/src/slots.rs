@@ -35,9 +35,9 @@ pub(crate) enum Stage {
 /// # Invariants
 ///
 /// 1. A slot never moves: chunks are boxed and never shrink.
-/// 2. From `Vacancy::room` to `Slots::clear`, `buf` is not touched: `ptr` and `len`, or the operation's parts, were
-///    taken from its one mutable borrow, which logically lasts until then. So whoever runs the call may use them,
-///    whatever the buffer's type does.
+/// 2. From `Vacancy::room` to `Slots::clear`, `buf` is not touched: `ptr` and `len`, or the operation's
+///    parts, were taken from its one mutable borrow, which logically lasts until then. So whoever runs
+///    the call may use them, whatever the buffer's type does.
 /// 3. `op` is not borrowed mutably while the call is `Running`.
 pub(crate) struct Slot<B> {
     op: UnsafeCell<Op>,
