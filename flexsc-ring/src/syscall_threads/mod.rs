@@ -61,8 +61,8 @@ pub(crate) struct SyscallThreads {
     /// Entries that may have to be signalled again, and when they were.
     rung: Vec<u16>,
     rung_at: Option<Instant>,
-    /// When a running call was last signalled whose end the poster has not looked for.
-    signalled: Option<Instant>,
+    /// A running call was signalled since the poster has looked for results.
+    signalled: bool,
     /// Lingering to leave out, and how many the last one in vain cost.
     skip: u32,
     vain: u32,
@@ -132,7 +132,7 @@ impl SyscallThreads {
             collected: 0,
             rung: Vec::new(),
             rung_at: None,
-            signalled: None,
+            signalled: false,
             skip: 0,
             vain: 0,
             uninterrupted: 0,
@@ -287,7 +287,7 @@ impl SyscallThreads {
             return;
         }
         let shared = &self.shared;
-        let expected = self.signalled.take_if(|at| at.elapsed() < HEEDED).is_some();
+        let expected = std::mem::take(&mut self.signalled);
         if self.skip > 0 && !expected {
             self.skip -= 1;
             return;
@@ -323,6 +323,7 @@ impl SyscallThreads {
                 }
             };
             self.shared.pages.take_done(&mut note);
+            self.signalled &= found.is_empty();
         }
     }
 
@@ -409,10 +410,10 @@ impl SyscallThreads {
             self.uninterrupted += 1;
             return;
         }
-        self.signalled = Some(Instant::now());
+        self.signalled = true;
         if !interrupt::is_exact() {
             self.rung.push(entry);
-            self.rung_at = self.signalled;
+            self.rung_at = Some(Instant::now());
         }
     }
 
