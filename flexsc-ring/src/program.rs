@@ -8,12 +8,6 @@ use crate::trap::Step;
 /// What a step says whose `feed` is no step before it that makes a descriptor.
 const NO_DESCRIPTOR: i64 = -(libc::EBADF as i64);
 
-/// The steps that the arguments of a program's trap name.
-pub(crate) fn steps(args: &[u64; 6]) -> *mut [Step] {
-    let at = std::ptr::with_exposed_provenance_mut(args[0] as usize);
-    std::ptr::slice_from_raw_parts_mut(at, args[1] as usize)
-}
-
 /// Makes the calls in order by `call`, and stops behind the first that fails. How many were made; the
 /// results of these are filled in, that of the failed one included.
 pub(crate) fn run(steps: &mut [Step], mut call: impl FnMut(u16, &[u64; 6]) -> i64) -> i64 {

@@ -1,7 +1,5 @@
 //! A system call, ready to be made: number and arguments; or several, in a program.
 
-use crate::program;
-
 /// The number of the call that does nothing.
 pub(crate) const NOTHING: u16 = u16::MAX;
 /// The number of a program of several calls, for syscall threads: see `program`. Its arguments are
@@ -82,7 +80,7 @@ impl Trap {
             return self.never_waits();
         }
         // SAFETY: made by `Trap::program`; nobody writes to the steps before the program is begun.
-        let steps = unsafe { &*program::steps(&self.args) };
+        let steps = unsafe { &*steps(&self.args) };
         steps.iter().all(|step| step.trap.never_waits())
     }
 
@@ -97,4 +95,10 @@ impl Trap {
             args: [at, len as u64, 0, 0, 0, 0],
         }
     }
+}
+
+/// The steps that the arguments of a program's trap name.
+pub(crate) fn steps(args: &[u64; 6]) -> *mut [Step] {
+    let at = std::ptr::with_exposed_provenance_mut(args[0] as usize);
+    std::ptr::slice_from_raw_parts_mut(at, args[1] as usize)
 }

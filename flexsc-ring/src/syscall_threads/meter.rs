@@ -17,7 +17,7 @@ use crate::pages::Pages;
 use crate::program;
 use crate::specializer::{Load, Place, Specializer};
 use crate::sys;
-use crate::trap::{PROGRAM, Trap};
+use crate::trap::{self, PROGRAM, Trap};
 
 /// A window is as long at least; longer if it has few calls, but no longer than the second.
 const WINDOW: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(5));
@@ -138,7 +138,7 @@ impl Meter {
         let start = nth.is_multiple_of(SAMPLED).then(Instant::now);
         let ret = if trap.number == PROGRAM {
             // SAFETY: made by `Trap::program` of steps that are nobody else's over the call.
-            program::run_here(unsafe { &mut *program::steps(&trap.args) })
+            program::run_here(unsafe { &mut *trap::steps(&trap.args) })
         } else {
             // SAFETY: made by `Op::trap` of a slot that stays as it is over the call.
             unsafe { sys::without_waiting(trap.number, &trap.args) }

@@ -14,7 +14,7 @@ use crate::op::CANCELED;
 use crate::pages::Pages;
 use crate::program;
 use crate::sys;
-use crate::trap::{NOTHING, PROGRAM};
+use crate::trap::{self, NOTHING, PROGRAM};
 use crate::waker::Waker;
 
 const INTERRUPTED: i64 = -(libc::EINTR as i64);
@@ -133,7 +133,7 @@ impl Worker {
     fn run(&mut self, shared: &Shared, page: usize, i: usize) {
         let entry = shared.pages.page(page).entry(i);
         let Some((number, args)) = entry.begin(self.me) else { return };
-        let steps = (number == PROGRAM).then(|| program::steps(&args));
+        let steps = (number == PROGRAM).then(|| trap::steps(&args));
         let bell = self.attended.bell();
         self.made += u64::from(shared.samples.wanted);
         // A program is no single call.
