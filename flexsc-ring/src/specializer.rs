@@ -22,7 +22,7 @@ const FEWEST_NS: u64 = 20_000_000;
 /// Windows in a row that must agree on a trial, and on a move without one.
 const AGREE: (u32, u32) = (2, 8);
 /// Windows of rest after a trial, at first and at most.
-const RESTS: (u32, u32) = (64, 1_024);
+const RESTS: (u32, u32) = (16, 1_024);
 /// Windows of either place in a trial.
 const TRIED: usize = 3;
 /// What a call must take elsewhere to move there, and to stay there: percent of what it takes here.
