@@ -93,6 +93,14 @@ pub(crate) fn weight(n: usize) -> usize {
     n.max(1)
 }
 
+#[inline]
+fn fd_to_close<B>(call: &Call<B>) -> RawFd {
+    match call {
+        Call::Close(fd) => fd.as_raw_fd(),
+        _ => -1,
+    }
+}
+
 impl<B> Record<B> {
     fn new() -> Self {
         Record {
@@ -356,10 +364,7 @@ impl<B> Chains<B> {
     #[inline]
     pub(crate) fn close(&mut self, index: u32, step: usize) -> (RawFd, u64) {
         let record = &mut self.records[index as usize];
-        let fd = match &record.calls[step] {
-            Call::Close(fd) => fd.as_raw_fd(),
-            _ => -1,
-        };
+        let fd = fd_to_close(&record.calls[step]);
         debug_assert!(index >> NUMBER == 0 && record.begun == record.step);
         record.slots[step] = NONE;
         self.closing += 1;
@@ -373,16 +378,27 @@ impl<B> Chains<B> {
         name as u32 & TICKET != 0
     }
 
-    /// A close that was made without a slot has ended: its chain, its number, and what came of it.
+    /// Chain and number of a close that was made without a slot, by its name.
     #[inline]
-    pub(crate) fn closed(&mut self, name: u64, ret: i64) -> (u32, usize, Outcome<B>) {
+    fn close_of(&self, name: u64) -> (u32, usize) {
         let low = name as u32 & !TICKET;
         let (index, step) = (low & ((1 << NUMBER) - 1), (low >> NUMBER) as usize);
         debug_assert_eq!(self.records[index as usize].generation, (name >> 32) as u32);
+        (index, step)
+    }
+
+    /// The descriptor of a close that was made without a slot and has not ended.
+    pub(crate) fn closing_fd(&self, name: u64) -> RawFd {
+        let (index, step) = self.close_of(name);
+        fd_to_close(&self.records[index as usize].calls[step])
+    }
+
+    /// A close that was made without a slot has ended: its chain, its number, and what came of it.
+    #[inline]
+    pub(crate) fn closed(&mut self, name: u64, ret: i64) -> (u32, usize, Outcome<B>) {
+        let (index, step) = self.close_of(name);
         self.closing -= 1;
-        if let Call::Close(fd) = self.take(index, step)
-            && ret != CANCELED
-        {
+        if let Call::Close(fd) = self.take(index, step) {
             // The kernel has closed it, also where it reports an error.
             let _ = fd.into_raw_fd();
         }

@@ -12,8 +12,8 @@ pub enum Reason {
     /// io_uring has no opcode for the call, or this kernel does not have it, or it would tie up one of
     /// the kernel's few workers: a syscall thread made it.
     NoOpcode,
-    /// io_uring would hand the call to a worker thread, which costs more than the call: it was
-    /// made by the poster.
+    /// io_uring would hand the call to a worker thread, which costs more than the call, or has given a
+    /// chain's close up for want of one: it was made by the poster.
     Trapped,
     /// A non-blocking descriptor was not ready: the engine waited for it and tried again.
     NotReady,

@@ -12,7 +12,7 @@ use flexsc_ring::{CWD, Call, Chain, Engine, Failure, Reason, Ring, Value};
 
 use crate::fuse::{self, Closing};
 use crate::growth::forbid_threads;
-use crate::support::{Bench, Buf, ENGINES, alone, errno, on, options};
+use crate::support::{A_WHILE, Bench, Buf, ENGINES, alone, errno, on, options};
 
 fn receive_and_close_at_once(bench: &mut Bench) {
     for round in 0..300 {
@@ -101,6 +101,69 @@ fn a_close_that_fails_is_made_once_whatever_the_file_system_says() {
             // What serves it ends with this process.
             std::mem::forget(dir);
         }
+    });
+}
+
+#[test]
+fn a_close_of_a_chain_that_io_uring_gives_up_for_want_of_a_worker_is_made_all_the_same() {
+    let name = "closes::\
+                a_close_of_a_chain_that_io_uring_gives_up_for_want_of_a_worker_is_made_all_the_same";
+    alone(name, || {
+        let dir = tempfile::tempdir().expect("a directory");
+        let closing = Closing::new(libc::EIO);
+        if !fuse::mount(dir.path(), &closing) {
+            return eprintln!("skipped: no mount: {}", std::io::Error::last_os_error());
+        }
+        on(&options(Engine::Uring), |bench| {
+            let file = File::open(dir.path().join("file")).expect("opened");
+            closing.expect(file.as_raw_fd());
+            forbid_threads();
+            let chain = Chain::new().then(Call::close(file.into()));
+            let Value::Chain(results) = bench.value(Call::chain(chain)) else { panic!("a chain") };
+            let Err(failure) = &results[0] else { panic!("{results:?}") };
+            assert_eq!(failure.error.raw_os_error(), Some(libc::EIO), "the close's own word");
+            assert!(closing.number_is_taken());
+            assert_eq!(bench.ring.stats().fallbacks(Reason::Trapped), 1);
+        });
+        std::mem::forget(dir);
+    });
+}
+
+#[test]
+fn closes_of_chains_that_wait_for_a_worker_are_made_when_their_ring_is_dropped() {
+    let name =
+        "closes::closes_of_chains_that_wait_for_a_worker_are_made_when_their_ring_is_dropped";
+    alone(name, || {
+        let dir = tempfile::tempdir().expect("a directory");
+        let closing = Closing::new(0);
+        if !fuse::mount(dir.path(), &closing) {
+            return eprintln!("skipped: no mount: {}", std::io::Error::last_os_error());
+        }
+        // More than the ring lets io_uring have workers.
+        const FILES: u64 = 24;
+        on(&options(Engine::Uring), |bench| {
+            let other = flexsc_ring::AnyRing::new(&options(Engine::Direct)).expect("a ring");
+            let path = dir.path().join("file");
+            let files: Vec<File> = (0..FILES).map(|_| File::open(&path).expect("opened")).collect();
+            let numbers: Vec<_> = files.iter().map(AsRawFd::as_raw_fd).collect();
+            // SAFETY: no pointers.
+            let is_open = |fd: &i32| unsafe { libc::fcntl(*fd, libc::F_GETFD) } >= 0;
+            closing.hold(true);
+            for (user, file) in (0..).zip(files) {
+                bench.post(Call::chain(Chain::new().then(Call::close(file.into()))), user);
+            }
+            bench.pause(A_WHILE);
+            assert!(numbers.iter().any(is_open), "some wait for a worker");
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    std::thread::sleep(A_WHILE);
+                    closing.hold(false);
+                });
+                drop(std::mem::replace(&mut bench.ring, other));
+            });
+            assert_eq!(numbers.iter().filter(|fd| is_open(fd)).count(), 0);
+        });
+        std::mem::forget(dir);
     });
 }
 

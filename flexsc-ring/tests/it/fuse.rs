@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 
 const LOOKUP: u32 = 1;
@@ -26,11 +26,19 @@ pub(crate) struct Closing {
     errno: i32,
     number: AtomicI32,
     opened: Mutex<Vec<File>>,
+    /// Closes wait.
+    held: AtomicBool,
 }
 
 impl Closing {
     pub(crate) fn new(errno: i32) -> Arc<Self> {
-        Arc::new(Closing { errno, number: AtomicI32::new(-1), opened: Mutex::default() })
+        let (number, held) = (AtomicI32::new(-1), AtomicBool::new(false));
+        Arc::new(Closing { errno, number, opened: Mutex::default(), held })
+    }
+
+    /// Closes wait from now on, or no longer.
+    pub(crate) fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::Release);
     }
 
     /// The next close is of this descriptor.
@@ -53,7 +61,13 @@ impl Closing {
     }
 
     fn closed(&self) {
+        while self.held.load(Ordering::Acquire) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
         let number = self.number.load(Ordering::Acquire);
+        if number < 0 {
+            return;
+        }
         let mut opened = self.opened.lock().expect("no panic");
         for _ in 0..64 {
             let file = File::open("/dev/null").expect("it is there");

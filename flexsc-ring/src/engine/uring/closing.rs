@@ -6,19 +6,44 @@
 //! descriptor must never be closed twice, so it counts as closed unless the contrary is certain:
 //! closes are not cancelled here, and io_uring gives up only what no worker is there for.
 
+use std::os::fd::RawFd;
+
 use io_uring::opcode::{AsyncCancel, AsyncCancel2};
 use io_uring::squeue::Flags;
 use io_uring::types::CancelBuilder;
 
 use super::{IGNORE, Uring};
 use crate::call::Buffer;
-use crate::op::{KERNEL_CANCELED, Op};
+use crate::fallback::Reason;
+use crate::op::{KERNEL_CANCELED, Op, fd_arg};
+use crate::result::Completion;
 use crate::slots::Stage;
 
 impl<B: Buffer> Uring<B> {
     /// A close that io_uring has given up without making it.
     pub(super) fn was_not_closed(op: &Op, ret: i64) -> bool {
-        matches!(op, Op::Close { fd: Some(_) }) && ret == KERNEL_CANCELED && !has_workers()
+        matches!(op, Op::Close { fd: Some(_) }) && is_of_no_close(ret)
+    }
+
+    /// A close of a chain has ended, which was made without a slot. If it was not made it is made here:
+    /// where io_uring gets no worker, a syscall thread is hardly to be had.
+    #[inline]
+    pub(super) fn on_close(&mut self, name: u64, ret: i64) -> Option<Completion<B>> {
+        let ret = if ret == KERNEL_CANCELED && is_of_no_close(ret) {
+            self.close_here(self.chains.closing_fd(name))
+        } else {
+            ret
+        };
+        let (chain, place, outcome) = self.chains.closed(name, ret);
+        self.chains.ended(chain, place, outcome, &mut self.stats)
+    }
+
+    #[cold]
+    fn close_here(&mut self, fd: RawFd) -> i64 {
+        self.stats.count(Reason::Trapped);
+        self.stats.enters += 1;
+        // SAFETY: no pointers; the descriptor is the close's own, and is given up with its end.
+        unsafe { crate::sys::trap(libc::SYS_close as u16, &[fd_arg(fd), 0, 0, 0, 0, 0]) }
     }
 
     /// Asks io_uring to end a call. A close goes on: it ends by itself.
@@ -35,11 +60,16 @@ impl<B: Buffer> Uring<B> {
         let is_running = |index: &u32| self.slots.at(*index).stage.get() == Stage::Running;
         let running: Vec<u32> = (0..self.slots.span()).filter(is_running).collect();
         let closes = |index: &u32| matches!(self.slots.at(*index).op(), Op::Close { .. });
-        if running.iter().any(closes) {
+        if self.chains.closing() > 0 || running.iter().any(closes) {
             return running.into_iter().for_each(|index| self.push_cancel(index));
         }
         self.push(AsyncCancel2::new(CancelBuilder::any()).build().user_data(IGNORE));
     }
+}
+
+/// So ends a close that io_uring has given up without making it.
+fn is_of_no_close(ret: i64) -> bool {
+    ret == KERNEL_CANCELED && !has_workers()
 }
 
 /// io_uring has started worker threads in this process, or nobody knows. The last one of a ring

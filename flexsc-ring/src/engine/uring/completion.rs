@@ -46,8 +46,7 @@ impl<B: Buffer> Uring<B> {
             return None;
         }
         if Chains::<B>::is_close(ticket) {
-            let (chain, place, outcome) = self.chains.closed(ticket, ret);
-            return self.chains.ended(chain, place, outcome, &mut self.stats);
+            return self.on_close(ticket, ret);
         }
         let chosen = cqueue::buffer_select(flags);
         if chosen.is_some() {
