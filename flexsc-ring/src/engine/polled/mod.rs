@@ -390,6 +390,17 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         }
     }
 
+    /// Cancels all calls, and ends those that nobody runs.
+    fn end_what_does_not_run(&mut self) {
+        for index in 0..self.slots.span() {
+            let slot = self.slots.at(index);
+            slot.cancelled.set(true);
+            if slot.is_in_flight() && slot.stage.get() != Stage::Running {
+                self.end(index, CANCELED);
+            }
+        }
+    }
+
     pub(super) fn cancel(&mut self, ticket: Ticket) -> Cancelled {
         self.cancel_any(ticket)
     }
@@ -446,18 +457,14 @@ impl<B: Buffer, X: Exec> Course<B> for Polled<B, X> {
 
 /// Ends what is in flight; runs when the engine is dropped.
 pub(super) fn close<B: Buffer, X: Exec>(ring: &mut Polled<B, X>) {
-    for index in 0..ring.slots.span() {
-        let slot = ring.slots.at(index);
-        slot.cancelled.set(true);
-        if slot.is_in_flight() && slot.stage.get() != Stage::Running {
-            ring.end(index, CANCELED);
-        }
-    }
+    ring.end_what_does_not_run();
     let mut results = Vec::new();
     let left = ring.exec.close(Instant::now() + GRACE, &mut results);
     for (index, ret) in results {
         ring.came(index, ret);
     }
+    // What is held behind the calls of a program that has ended.
+    ring.end_what_does_not_run();
     // Out of the slots before those are given up; dropped after that, as a buffer's drop may panic.
     let mut ended = Vec::new();
     ring.done.drain(&mut ring.slots, &mut |completion| ended.push(completion));

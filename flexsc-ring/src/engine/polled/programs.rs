@@ -193,7 +193,10 @@ mod tests {
     const SOON: Duration = Duration::from_secs(10);
 
     fn ring() -> Ring {
-        let options = Options::default();
+        ring_of(Options::default())
+    }
+
+    fn ring_of(options: Options) -> Ring {
         Polled::new(&options, Engine::Threads, |waker| {
             SyscallThreads::new(&options, waker.clone()).map_err(crate::options::RingError::Threads)
         })
@@ -278,9 +281,50 @@ mod tests {
         assert_eq!(run(&mut ring, calls, late), ("dmsmd".into(), 3));
         super::super::close(&mut ring);
     }
+
     fn is_open(path: &std::path::Path) -> bool {
         let fds = std::fs::read_dir("/proc/self/fd").expect("it is there").flatten();
         fds.filter_map(|fd| std::fs::read_link(fd.path()).ok()).any(|to| to == path)
+    }
+
+    #[test]
+    fn a_close_that_was_not_begun_loses_no_descriptor_where_another_call_is_left_to_its_thread() {
+        let file = || tempfile::NamedTempFile::new().expect("a file").into_temp_path();
+        let (opened, lock) = (file(), file());
+        let [mine, other] = [(); 2].map(|()| std::fs::File::open(&lock).expect("opened"));
+        mine.lock().expect("free");
+        let mut ring = ring_of(Options { threads: 1, ..Options::default() });
+        ring.exec.lose_signal();
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        let waits = read(reader.as_raw_fd(), CURRENT);
+        let calls = [open(&opened), waits, Call::stat_fd(OPENED), Call::close_opened()];
+        ring.submit(Call::chain(calls.into_iter().collect()), 1).expect("room");
+        let turns = |ring: &mut Ring, enough: fn(&Ring) -> bool| {
+            let deadline = Instant::now() + SOON;
+            while !enough(ring) {
+                assert!(Instant::now() < deadline, "{}", ring.stats());
+                ring.wait(Some(Duration::from_millis(1))).expect("waits");
+            }
+        };
+        turns(&mut ring, |ring| ring.exec.entries_ended() == 1);
+        writer.write_all(b"go on").expect("written");
+        // The read has ended on its thread, or is about to; its result is taken when the thread has other
+        // work, behind which the rest of the chain waits.
+        while ring.exec.is_published() {
+            ring.look(Some(Duration::from_millis(1))).expect("looks");
+        }
+        ring.exec.publish();
+        std::thread::sleep(Duration::from_millis(50));
+        ring.submit(Call::flock(other.as_raw_fd(), crate::call::Lock::Exclusive), 2).expect("room");
+        ring.exec.publish();
+        std::thread::sleep(Duration::from_millis(50));
+        ring.wait(Some(Duration::ZERO)).expect("waits");
+        assert_eq!(ring.exec.entries_ended(), 2, "the read");
+        assert!(is_open(&opened));
+        super::super::close(&mut ring);
+        drop(ring);
+        assert!(!is_open(&opened));
+        mine.unlock().expect("it was ours");
     }
 
     #[test]
