@@ -84,7 +84,8 @@ pub struct Stats {
     pub enters: u64,
     /// Calls that the poster made by trap because that was the better place (`Placement::Measured`).
     pub made_here: u64,
-    /// Calls that it could have made, and posted (`Placement::Measured`).
+    /// Such calls that it posted, to another core or because they would have waited for a disk
+    /// (`Placement::Measured`).
     pub posted_elsewhere: u64,
     /// Of those posted, calls that no thread had begun when the poster had nothing else to do, and that
     /// it made (`Placement::Measured`).

@@ -55,6 +55,8 @@ pub(super) struct Meter {
     pub(super) posted: u64,
     /// Of those posted, those that the poster has made after all.
     pub(super) taken_back: u64,
+    /// System calls made for these: several for a program.
+    pub(super) traps_late: u64,
     /// For each page the entries whose calls were posted and could be made here.
     short: Vec<u64>,
     /// Sum of the calls timed here in this window, and their number.
@@ -88,6 +90,7 @@ impl Meter {
             made_here: 0,
             posted: 0,
             taken_back: 0,
+            traps_late: 0,
             short: Vec::new(),
             timed: (0, 0),
             timed_there: (0, 0),
@@ -129,6 +132,7 @@ impl Meter {
     pub(super) fn make_posted(&mut self, trap: &Trap) -> Option<i64> {
         let ret = self.trap(self.taken_back, trap)?;
         self.taken_back += 1;
+        self.traps_late += if trap.number == PROGRAM { ret.unsigned_abs() } else { 1 };
         Some(ret)
     }
 

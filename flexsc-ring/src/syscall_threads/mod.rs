@@ -460,6 +460,7 @@ impl SyscallThreads {
             stats.made_here += meter.made_here;
             stats.posted_elsewhere += meter.posted;
             stats.taken_back += meter.taken_back;
+            stats.enters += meter.traps_late;
             stats.place = Some(meter.place());
             stats.moves += meter.moves();
         }

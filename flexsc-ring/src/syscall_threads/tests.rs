@@ -208,6 +208,7 @@ fn a_poster_that_waits_makes_short_calls_that_no_thread_has_begun() {
     let mut stats = Stats::default();
     threads.tally(&mut stats);
     assert_eq!((stats.made_here, stats.posted_elsewhere, stats.taken_back), (0, 6, 6));
+    assert_eq!(stats.enters, 7, "two of them for the program");
     assert!(threads.close(Instant::now() + SOON, |_, _| {}).is_empty());
 }
 

@@ -133,6 +133,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         let head = self.chains.slot(chain, first);
         let (at, len) = self.chains.run(chain, first, steps);
         if let Some(ret) = self.exec.start(head, Trap::program(at, len)) {
+            self.stats.enters += ret.unsigned_abs();
             self.program_ended(chain, ret);
         }
     }
@@ -184,7 +185,7 @@ mod tests {
 
     use super::*;
     use crate::chain::Chain;
-    use crate::options::{Engine, Options};
+    use crate::options::{Engine, Options, Placement};
     use crate::result::Value;
     use crate::syscall_threads::SyscallThreads;
 
@@ -257,6 +258,16 @@ mod tests {
         let outer = [Call::stat_fd(OPENED), Call::close_opened(), Call::nop()];
         let nested = whole().into_iter().chain(inner).chain(outer).collect();
         assert_eq!(run(&mut ring, nested, || ()), ("dsmdmdsdd".into(), 1));
+        super::super::close(&mut ring);
+    }
+
+    #[test]
+    fn a_program_that_the_poster_makes_enters_the_kernel_once_a_call() {
+        let mut ring = ring_of(Options { placement: Placement::Measured, ..Options::default() });
+        let before = ring.stats().enters;
+        let stat = || Call::stat(crate::call::CWD, c"/".into());
+        ring.submit(Call::chain([stat(), stat()].into_iter().collect()), 1).expect("room");
+        assert_eq!(ring.stats().enters - before, 2, "{}", ring.stats());
         super::super::close(&mut ring);
     }
 
