@@ -191,11 +191,11 @@ impl SyscallThreads {
         None
     }
 
-    /// Makes short calls here that no thread has begun, until there is a result.
+    /// Makes short calls here that no thread has begun, until there is a result. False: there was none.
     fn help_out(&mut self) -> bool {
-        let helped = self.made.len();
-        while !self.shared.pages.any_done()
-            && let Some(meter) = &mut self.meter
+        let before = self.made.len();
+        while let Some(meter) = &mut self.meter
+            && !self.shared.pages.any_done()
             && let Some(entry) = meter.short_unclaimed(&self.shared.pages)
         {
             let Some(trap) = self.entry(entry).take_back() else { continue };
@@ -209,7 +209,7 @@ impl SyscallThreads {
             };
             self.made.push((slot, ret));
         }
-        self.made.len() > helped
+        self.made.len() > before
     }
 
     /// Posts the call of `slot`. Seen by the threads after `publish`.
@@ -280,10 +280,10 @@ impl SyscallThreads {
         help.into_iter().chain(ring).min()
     }
 
-    /// Poster: looks for a result for a little while, as waking costs more than most calls. After
-    /// looks in vain it looks less often. It looks for `most` at most.
+    /// Looks for a result for a little while, as waking costs more than most calls, if there are no short
+    /// calls to make meanwhile. After looks in vain it looks less often. It looks for `most` at most.
     pub(crate) fn linger(&mut self, most: Duration) {
-        if self.posted() == 0 || self.shared.spin.is_zero() || self.help_out() {
+        if self.posted() == 0 || self.help_out() || self.shared.spin.is_zero() {
             return;
         }
         let shared = &self.shared;

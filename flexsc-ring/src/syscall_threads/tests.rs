@@ -169,13 +169,14 @@ fn an_abandoned_program_closes_what_it_opened_and_goes_no_further() {
 
 /// Threads by measure whose only one is kept busy, and whose place is the other core; none if there is
 /// one processor.
-fn busy_elsewhere() -> Option<SyscallThreads> {
+fn busy_elsewhere(spin_us: u32) -> Option<SyscallThreads> {
     static LONG: [i64; 2] = [100, 0];
     if crate::machine::allowed_cpus().len() < 2 {
         eprintln!("skipped: one processor");
         return None;
     }
-    let options = Options { threads: 1, placement: Placement::Measured, ..Options::default() };
+    let placement = Placement::Measured;
+    let options = Options { threads: 1, placement, spin_us, ..Options::default() };
     let mut threads = SyscallThreads::new(&options, Waker::new().expect("an event")).expect("one");
     threads.meter.as_mut().expect("measured").go_elsewhere();
     let long = LONG.as_ptr().expose_provenance() as u64;
@@ -190,7 +191,7 @@ fn busy_elsewhere() -> Option<SyscallThreads> {
 
 #[test]
 fn a_poster_that_waits_makes_short_calls_that_no_thread_has_begun() {
-    let Some(mut threads) = busy_elsewhere() else { return };
+    let Some(mut threads) = busy_elsewhere(20) else { return };
     let me = i64::from(std::process::id());
     for slot in 0..5 {
         let made = threads.start(slot, step(libc::SYS_getpid, [0; 4], None).trap);
@@ -213,8 +214,20 @@ fn a_poster_that_waits_makes_short_calls_that_no_thread_has_begun() {
 }
 
 #[test]
+fn a_poster_that_looks_for_no_result_makes_short_calls_all_the_same() {
+    let Some(mut threads) = busy_elsewhere(0) else { return };
+    assert_eq!(threads.start(0, step(libc::SYS_getpid, [0; 4], None).trap), None, "posted");
+    threads.publish();
+    threads.linger(SOON);
+    let mut results = Vec::new();
+    threads.collect(|slot, _| results.push(slot));
+    assert_eq!(results, [0]);
+    assert!(threads.close(Instant::now() + SOON, |_, _| {}).is_empty());
+}
+
+#[test]
 fn a_poster_that_waits_leaves_calls_to_threads_that_may_have_to_wait() {
-    let Some(mut threads) = busy_elsewhere() else { return };
+    let Some(mut threads) = busy_elsewhere(20) else { return };
     let file = File::new();
     let mut steps = [file.open(), step(libc::SYS_getpid, [0; 4], None)];
     assert_eq!(threads.start(0, Trap::program(steps.as_mut_ptr(), 2)), None);
