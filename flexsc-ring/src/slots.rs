@@ -1,4 +1,4 @@
-//! Calls in flight: one slot each, at an address that never changes.
+//! Calls in flight, or ended and not reaped: one slot each, at an address that never changes.
 
 use std::cell::{Cell, UnsafeCell};
 
@@ -30,7 +30,7 @@ pub(crate) enum Stage {
     Ended,
 }
 
-/// One call in flight.
+/// One call, from `submit` until its last result is taken out.
 ///
 /// # Invariants
 ///
@@ -101,8 +101,8 @@ impl<B> Slot<B> {
     /// The call's numbers. Kernel and threads only read what is inside of them while it runs.
     #[inline]
     pub(crate) fn op(&self) -> &Op {
-        // SAFETY: slots are used by one thread, and mutable borrows end in the function that
-        // makes them (`with_op_mut`).
+        // SAFETY: slots are used by one thread, and whoever borrows this mutably has no way to here
+        // until he is done: `with_op_mut`, `Slots::clear`, and a vacancy, which borrows the slots.
         unsafe { &*self.op.get() }
     }
 
@@ -185,7 +185,8 @@ impl<'a, B> Vacancy<'a, B> {
     #[inline(always)]
     pub(crate) fn room(&mut self) -> Room<'_, B> {
         debug_assert_eq!(self.slot.stage.get(), Stage::Free);
-        // SAFETY: the slot is free, so nothing points into it, and this is the only vacancy.
+        // SAFETY: the slot is free, so nothing points into it; there is one vacancy at a time, and it
+        // gives out one room at a time.
         unsafe { Room { op: &mut *self.slot.op.get(), buf: &mut *self.slot.buf.get() } }
     }
 
@@ -208,7 +209,8 @@ pub(crate) struct Slots<B> {
 }
 
 impl<B: Buffer> Slots<B> {
-    /// Room for `limit` calls at once; memory is taken as it is needed.
+    /// Room for `limit` calls in flight, and for those that have ended and were not taken out; memory
+    /// is taken as it is needed.
     pub(crate) fn new(limit: usize) -> Self {
         let limit = limit.clamp(1, NONE as usize - 2 * CHUNK as usize);
         Slots { chunks: Vec::new(), free: NONE, live: 0, limit }

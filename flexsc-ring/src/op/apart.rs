@@ -40,7 +40,8 @@ impl<B> Parts<B> {
     }
 }
 
-/// Room for a call taken apart. What it held before is not dropped: a free slot holds nothing.
+/// Room for a call taken apart. What it held before is not dropped: a free slot holds nothing, or a call
+/// whose buffer has panicked when it was asked where it lies, and may again when it is dropped.
 pub(crate) struct Room<'a, B> {
     pub(crate) op: &'a mut Op,
     pub(crate) buf: &'a mut Lent<B>,
@@ -111,13 +112,13 @@ pub(crate) fn fault_of<B: Buffer>(call: &Call<B>) -> Option<Fault> {
     (start > end || end > len).then_some(Fault::Range { start, end, len })
 }
 
-/// Takes a call apart into its room. Each kind goes its own way to where it stays: to bring them together before
-/// would copy as much as the largest holds.
+/// Takes a call apart into its room. Each kind goes its own way to where it stays: to bring them
+/// together before would copy as much as the largest holds.
 #[inline(always)]
 pub(crate) fn apart<B: Buffer>(call: Call<B>, to: Room<'_, B>) -> Shape {
     match call {
         Call::Nop => {
-            // It holds nothing to drop, which is not seen to where no field is moved out.
+            // It owns nothing; the compiler would ask what to drop, as no field is moved out.
             std::mem::forget(call);
             to.take(Parts::whole(Op::Nop))
         }

@@ -37,6 +37,12 @@ use crate::waker::Waker;
 
 /// Waits in a row, at most, in which a poster does not look for results before it sleeps.
 const MOST_SKIPS: u32 = 63;
+/// A signalled thread is usually awake after so long: to look for its result until then costs less than
+/// to be woken by it.
+const HEEDED: Duration = Duration::from_micros(60);
+/// Calls that are shown at once to threads on a core of their own, so that it works while the poster
+/// goes on. Others see them when the poster waits.
+const AT_ONCE: u32 = 8;
 /// Where a signal may be lost, it is sent again after so long.
 const AGAIN: Duration = Duration::from_millis(1);
 
@@ -61,7 +67,7 @@ pub(crate) struct SyscallThreads {
     /// Entries that may have to be signalled again, and when they were.
     rung: Vec<u16>,
     rung_at: Option<Instant>,
-    /// A running call was signalled since the poster has looked for results.
+    /// A running call was signalled, and the poster has neither found a result nor lingered since.
     signalled: bool,
     /// Lingering to leave out, and how many the last one in vain cost.
     skip: u32,
@@ -72,10 +78,6 @@ pub(crate) struct SyscallThreads {
     process: u32,
 }
 
-/// A signalled thread is usually awake after so long: to look for its result until then costs less than
-/// to be woken by it.
-const HEEDED: Duration = Duration::from_micros(60);
-
 /// A page, as its poster has it.
 struct Own {
     page: Arc<Page>,
@@ -84,10 +86,6 @@ struct Own {
     /// Entries that the threads do not know of.
     fresh: u64,
 }
-
-/// Calls that are shown at once to threads on a core of their own, so that it works while the poster
-/// goes on. Others see them when the poster waits.
-const AT_ONCE: u32 = 8;
 
 /// What a cancellation met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -439,13 +437,13 @@ impl SyscallThreads {
         self.pages[page].page.entry(i)
     }
 
-    /// The slot of an entry's call, or `NONE`.
     /// Takes the call out of an entry; its slot.
     fn empty(&mut self, entry: u16) -> u32 {
         let (page, i) = place(entry);
         std::mem::replace(&mut self.pages[page].slots[i], NONE)
     }
 
+    /// The slot of an entry's call, or `NONE`.
     fn slot_of(&self, entry: u16) -> u32 {
         let (page, i) = place(entry);
         self.pages[page].slots[i]
