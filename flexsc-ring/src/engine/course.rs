@@ -12,7 +12,7 @@ use crate::slots::{NONE, Slots};
 use crate::timers::Timers;
 
 /// The calls of an engine, and what is known of them.
-pub(super) struct Under<'a, B: Buffer> {
+pub(super) struct UnderWay<'a, B: Buffer> {
     pub(super) slots: &'a mut Slots<B>,
     pub(super) chains: &'a mut Chains<B>,
     pub(super) timers: &'a mut Timers,
@@ -34,7 +34,7 @@ impl<B> Drop for Unplaced<'_, B> {
 
 /// An engine, as far as its calls are concerned: it says how one is made, and is told the rest.
 pub(super) trait Course<B: Buffer> {
-    fn under(&mut self) -> Under<'_, B>;
+    fn under_way(&mut self) -> UnderWay<'_, B>;
 
     /// Sends a call in a slot on its way.
     fn launch(&mut self, index: u32);
@@ -59,13 +59,13 @@ pub(super) trait Course<B: Buffer> {
     /// Makes a call of a chain.
     #[inline]
     fn make(&mut self, chain: u32, place: usize) {
-        let index = self.place(chain, place);
+        let index = self.put(chain, place);
         self.launch(index);
     }
 
     /// Posts a chain that was checked.
     fn submit_chain(&mut self, chain: Chain<B>, user: u64) -> Result<Ticket, PostError<B>> {
-        let Under { slots, chains, stats, .. } = self.under();
+        let UnderWay { slots, chains, stats, .. } = self.under_way();
         let n = weight(chain.len());
         if stats.in_flight() + n > slots.limit() {
             return Err(PostError::Full(Call::Chain(chain), slots.limit()));
@@ -80,11 +80,11 @@ pub(super) trait Course<B: Buffer> {
     /// Makes the next calls of the chains that may go on.
     #[inline]
     fn go_on(&mut self) {
-        while let Some(chain) = self.under().chains.onward() {
+        while let Some(chain) = self.under_way().chains.onward() {
             if self.make_some(chain) {
                 continue;
             }
-            let Under { chains, stats, .. } = self.under();
+            let UnderWay { chains, stats, .. } = self.under_way();
             match chains.next(chain, stats) {
                 Next::Run(place) => self.make(chain, place),
                 Next::GiveUp(place) => self.give_up(chain, place),
@@ -96,8 +96,8 @@ pub(super) trait Course<B: Buffer> {
 
     /// Puts a call of a chain, which was given out, into a slot.
     #[inline(always)]
-    fn place(&mut self, chain: u32, place: usize) -> u32 {
-        let Under { slots, chains, .. } = self.under();
+    fn put(&mut self, chain: u32, place: usize) -> u32 {
+        let UnderWay { slots, chains, .. } = self.under_way();
         let call = chains.take(chain, place);
         let unplaced = Unplaced { chains, chain };
         let mut vacancy = slots.vacancy();
@@ -112,7 +112,7 @@ pub(super) trait Course<B: Buffer> {
     /// The first call that is held of a chain that has stopped: a close is made, others are not.
     #[cold]
     fn give_up(&mut self, chain: u32, place: usize) {
-        let Under { slots, chains, .. } = self.under();
+        let UnderWay { slots, chains, .. } = self.under_way();
         chains.resume(chain);
         let index = chains.slot(chain, place);
         let slot = slots.at(index);
@@ -130,7 +130,7 @@ pub(super) trait Course<B: Buffer> {
     /// Cancels a call or a chain.
     fn cancel_any(&mut self, ticket: Ticket) -> Cancelled {
         let ticket = ticket.number();
-        let Under { slots, chains, .. } = self.under();
+        let UnderWay { slots, chains, .. } = self.under_way();
         if let Some(chain) = chains.find(ticket) {
             return self.cancel_chain(chain);
         }
@@ -144,9 +144,9 @@ pub(super) trait Course<B: Buffer> {
     /// Stops what runs of a chain, but for closes, and makes no further call of it.
     fn cancel_chain(&mut self, chain: u32) -> Cancelled {
         let mut met = Cancelled::Requested;
-        let running = self.under().chains.stop(chain);
+        let running = self.under_way().chains.stop(chain);
         for index in running.into_iter().filter(|index| *index != NONE) {
-            let Under { slots, chains, .. } = self.under();
+            let UnderWay { slots, chains, .. } = self.under_way();
             let is_program = chains.is_head(chain, index);
             if is_program || !matches!(slots.at(index).op(), Op::Close { .. }) {
                 met = self.cancel_at(index);
@@ -158,12 +158,12 @@ pub(super) trait Course<B: Buffer> {
 
     /// Ends timeouts, and lets calls go on whose pause is over.
     fn ring_timers(&mut self) {
-        if self.under().timers.is_empty() {
+        if self.under_way().timers.is_empty() {
             return;
         }
         let now = Instant::now();
-        while let Some(index) = self.under().timers.due(now) {
-            match self.under().slots.at(index).op() {
+        while let Some(index) = self.under_way().timers.due(now) {
+            match self.under_way().slots.at(index).op() {
                 Op::Timeout { .. } => self.end(index, 0),
                 _ => self.relaunch(index),
             }

@@ -7,7 +7,7 @@ use crate::trap::Trap;
 
 /// Where a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Spot {
     /// Nowhere, or in this entry: if the entry is another call's by now, nowhere.
     Entry(u16),
     /// In line.
@@ -46,10 +46,10 @@ impl Line {
     }
 
     /// The last place of a slot's call.
-    pub(super) fn place(&self, slot: u32) -> Place {
+    pub(super) fn spot(&self, slot: u32) -> Spot {
         match self.places.get(slot as usize) {
-            Some(place) if place & LINE != 0 => Place::Line,
-            place => Place::Entry(place.map_or(0, |place| *place as u16)),
+            Some(place) if place & LINE != 0 => Spot::Line,
+            place => Spot::Entry(place.map_or(0, |place| *place as u16)),
         }
     }
 
@@ -131,7 +131,7 @@ mod tests {
 
     /// Slots of which each is in line once at most.
     fn remove(line: &mut Line, slot: u32) {
-        assert_eq!(line.place(slot), Place::Line);
+        assert_eq!(line.spot(slot), Spot::Line);
         assert!(line.remove(slot));
         assert!(!line.remove(slot), "removed twice");
     }
@@ -190,12 +190,12 @@ mod tests {
         line.push(5, trap(0));
         assert_eq!(line.pop().map(|(slot, _)| slot), Some(4));
         line.push(6, trap(0));
-        assert_eq!(line.place(4), Place::Line);
+        assert_eq!(line.spot(4), Spot::Line);
         assert!(!line.remove(4), "it has left");
         assert!(line.remove(5) && !line.remove(5));
         assert_eq!(line.slots().collect::<Vec<_>>(), [6]);
         line.entered(6, 9);
-        assert_eq!(line.place(6), Place::Entry(9));
+        assert_eq!(line.spot(6), Spot::Entry(9));
         assert_eq!(line.pop().map(|(slot, _)| slot), Some(6));
         assert!(line.is_empty() && line.pop().is_none());
     }

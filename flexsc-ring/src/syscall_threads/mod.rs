@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use self::crew::{Crew, Need};
-use self::line::{Line, Place};
+use self::line::{Line, Spot};
 use self::meter::Meter;
 use self::seat::Seat;
 use self::serve::{Samples, Shared, watch};
@@ -180,8 +180,8 @@ impl SyscallThreads {
         }
         self.post(slot, trap);
         if is_short && let Some(meter) = &mut self.meter {
-            let entry = match self.line.place(slot) {
-                Place::Entry(entry) => Some(entry),
+            let entry = match self.line.spot(slot) {
+                Spot::Entry(entry) => Some(entry),
                 _ => None,
             };
             meter.note_posted(entry);
@@ -379,9 +379,9 @@ impl SyscallThreads {
 
     /// Stops the call of `slot` if no thread has begun it; a running one is interrupted.
     pub(crate) fn cancel(&mut self, slot: u32) -> Stopping {
-        match self.line.place(slot) {
-            Place::Line if self.line.remove(slot) => Stopping::Stopped,
-            Place::Entry(entry) if self.slot_of(entry) == slot => self.cancel_entry(entry),
+        match self.line.spot(slot) {
+            Spot::Line if self.line.remove(slot) => Stopping::Stopped,
+            Spot::Entry(entry) if self.slot_of(entry) == slot => self.cancel_entry(entry),
             _ => Stopping::Coming,
         }
     }

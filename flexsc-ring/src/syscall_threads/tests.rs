@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::line::Place;
+use super::line::Spot;
 use super::{Stopping, SyscallThreads};
 use crate::fallback::Stats;
 use crate::op::CANCELED;
@@ -254,7 +254,7 @@ fn a_poster_looks_for_the_end_of_a_call_that_it_has_signalled_before_it_sleeps()
     threads.post(0, step(libc::SYS_nanosleep, [long, 0, 0, 0], None).trap);
     threads.publish();
     let deadline = Instant::now() + SOON;
-    let Place::Entry(entry) = threads.line.place(0) else { panic!("it has an entry") };
+    let Spot::Entry(entry) = threads.line.spot(0) else { panic!("it has an entry") };
     while !threads.entry(entry).is_wanted() {
         assert!(Instant::now() < deadline, "it is begun");
     }

@@ -16,7 +16,7 @@ use self::attempt::make;
 use self::exec::Exec;
 use self::watch::{Event, HANG_UP, Watch};
 use super::GRACE;
-use super::course::{Course, Under};
+use super::course::{Course, UnderWay};
 use crate::buffer::PoolOwner;
 use crate::call::{Buffer, Call};
 use crate::chain::refusal;
@@ -416,9 +416,9 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
 
 impl<B: Buffer, X: Exec> Course<B> for Polled<B, X> {
     #[inline(always)]
-    fn under(&mut self) -> Under<'_, B> {
+    fn under_way(&mut self) -> UnderWay<'_, B> {
         let Polled { slots, chains, timers, stats, .. } = self;
-        Under { slots, chains, timers, stats }
+        UnderWay { slots, chains, timers, stats }
     }
 
     fn launch(&mut self, index: u32) {

@@ -84,7 +84,7 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
         held.for_each(|place| self.tell(chain, place));
         while self.chains.ahead(chain).first().is_some_and(fits) {
             let Some(place) = self.chains.also(chain) else { break };
-            self.place(chain, place);
+            self.put(chain, place);
         }
         let end = self.chains.held(chain).end;
         self.chains.began(chain);

@@ -41,7 +41,7 @@ impl<B: Buffer> Uring<B> {
             }
             _ => false,
         };
-        let index = self.place(chain, place);
+        let index = self.put(chain, place);
         self.slots.at(index).last_try.set(holds);
         self.launch(index);
         // A transfer at an offset holds its file from when the kernel sees it, and the kernel sees

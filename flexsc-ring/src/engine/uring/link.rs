@@ -81,11 +81,11 @@ impl<B: Buffer> Uring<B> {
     /// once, over the number that [`Direct::number_for`] gave.
     pub(super) fn link(&mut self, chain: u32, place: usize, number: u32) {
         self.chains.hold(chain, place);
-        let mut slots = [self.place(chain, place), NONE, NONE];
+        let mut slots = [self.put(chain, place), NONE, NONE];
         for index in &mut slots[1..] {
             // They are given out, as nothing before them has failed.
             let Some(place) = self.chains.also(chain) else { return };
-            *index = self.place(chain, place);
+            *index = self.put(chain, place);
         }
         self.direct.free.pop();
         self.chains.began(chain);

@@ -31,7 +31,7 @@ use crate::chain::refusal;
 use crate::chains::Chains;
 use crate::completions::Completions;
 use crate::engine::GRACE;
-use crate::engine::course::{Course, Under};
+use crate::engine::course::{Course, UnderWay};
 use crate::fallback::{Reason, Stats};
 use crate::machine;
 use crate::op::{CANCELED, Op, apart};
@@ -358,9 +358,9 @@ impl<B: Buffer> Uring<B> {
 
 impl<B: Buffer> Course<B> for Uring<B> {
     #[inline(always)]
-    fn under(&mut self) -> Under<'_, B> {
+    fn under_way(&mut self) -> UnderWay<'_, B> {
         let Uring { slots, chains, timers, stats, .. } = self;
-        Under { slots, chains, timers, stats }
+        UnderWay { slots, chains, timers, stats }
     }
 
     fn launch(&mut self, index: u32) {
