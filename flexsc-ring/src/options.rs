@@ -121,7 +121,8 @@ pub struct Options {
     /// has four times as many. Posting more between two waits costs an extra system call.
     pub entries: u32,
     /// Calls that may be in flight at once; beyond that `submit` says `Full`. A chain counts as its
-    /// calls. Each costs about 200 bytes and the size of a buffer handle, from the first time it is used.
+    /// calls; what has ended does not count, but may keep its memory until it is reaped. Each costs about
+    /// 150 bytes and the size of a buffer handle, from the first time it is used.
     pub in_flight: usize,
     /// Buffers of the receive pool, at most 32 768.
     pub pool_buffers: u16,
