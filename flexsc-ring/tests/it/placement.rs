@@ -104,6 +104,15 @@ fn processors_that_are_not_there_are_refused_by_number() {
 }
 
 #[test]
+fn nobody_measures_where_the_kernel_makes_the_calls() {
+    on(&placed(Placement::Measured, Engine::Uring), |bench| {
+        // Made by a syscall thread.
+        cpu_of_a_call(bench);
+        assert_eq!(bench.ring.stats().place, None, "{}", bench.ring.stats());
+    });
+}
+
+#[test]
 fn a_placement_without_effect_is_noted_in_the_report() {
     let here = Placement::Cpus(vec![allowed()[0]]);
     let cases = [

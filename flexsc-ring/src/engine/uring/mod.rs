@@ -193,7 +193,7 @@ impl<B: Buffer> Uring<B> {
         slot.op().make_nonblocking();
         if self.threads.is_none() {
             match SyscallThreads::new(&self.options, self.waker.clone()) {
-                Ok(threads) => self.threads = Some(threads),
+                Ok(threads) => self.threads = Some(threads.unmetered()),
                 Err(error) => {
                     self.stats.count(Reason::NoThread);
                     if matches!(self.slots.at(index).op(), Op::Close { .. }) {
