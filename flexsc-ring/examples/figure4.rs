@@ -85,6 +85,7 @@ fn file_sent(events: &mut Events, conn: OwnedFd, file: OwnedFd, from: usize, don
 
 fn fetch(server: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(server)?;
-    writeln!(stream, "{path}")?;
+    // In one piece: a newline by itself would stay unread, and closing over it resets the connection.
+    stream.write_all(format!("{path}\n").as_bytes())?;
     std::io::read_to_string(stream)
 }
