@@ -528,11 +528,28 @@ impl<B> Call<B> {
     /// [`Value::Raw`](crate::Value::Raw), or an error made of its `errno`. On `Direct` it is made in
     /// `submit`, which returns when it has, however long it blocks.
     ///
+    /// ```
+    /// use flexsc_ring::{Call, EventLoop, Options, Value};
+    ///
+    /// // SAFETY: getppid takes no arguments and is sound anywhere.
+    /// let getppid = unsafe { Call::raw(libc::SYS_getppid as u16, [0; 6]) };
+    /// let mut events = EventLoop::<_, Vec<u8>>::new(&Options::default(), None)?;
+    /// events.post(getppid, |events, done| {
+    ///     if let Ok(Value::Raw(parent)) = done.result {
+    ///         *events.state_mut() = Some(parent as u32);
+    ///     }
+    /// })?;
+    /// events.run()?;
+    /// assert_eq!(*events.state(), Some(std::os::unix::process::parent_id()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Safety
     ///
     /// The call must be sound to make on any thread of the process, at any time until its
     /// completion is reaped, and memory that `args` point to must stay valid until then, also if
-    /// the ring is dropped before.
+    /// the ring is dropped before: the drop waits a second for a call that is running, then goes on
+    /// without it, so what `args` point to may never be freed unless the completion was reaped.
     pub unsafe fn raw(number: u16, args: [u64; 6]) -> Self {
         Call::Raw(RawCall { number, args })
     }

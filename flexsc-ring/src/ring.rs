@@ -12,10 +12,15 @@ use crate::result::{Cancelled, Completion, PostError, Ticket};
 /// The loop is `wait`, `reap`, handle, `submit`, and again. Four methods make a ring; those of this
 /// crate are [`Uring`](crate::Uring), [`Threads`](crate::Threads), [`Direct`](crate::Direct), and
 /// [`AnyRing`](crate::AnyRing) for one of them chosen at run time.
+///
+/// Dropping one of these cancels what is in flight, and waits a second at most for calls that are
+/// running. Nobody hears of them any more: a write that was posted may have been made or not, so
+/// reap until [`in_flight`](Ring::in_flight) is 0 before a drop if it matters.
 pub trait Ring<B> {
-    /// Posts a call. It is made, at the latest, in the next [`wait`](Ring::wait); `user` comes back
-    /// in its completions. [`Direct`](crate::Direct) makes it here if it need not wait for a descriptor
-    /// or a time, and so blocks here with what blocks.
+    /// Posts a call. It is made or, to a syscall thread or the poller of `Sqpoll`, handed over in the
+    /// next [`wait`](Ring::wait) at the latest; `user` comes back in its completions.
+    /// [`Direct`](crate::Direct) makes it here if it need not wait for a descriptor or a time, and so
+    /// blocks here with what blocks.
     ///
     /// # Errors
     ///
@@ -29,10 +34,11 @@ pub trait Ring<B> {
     /// finds the submission queue full.
     fn reap(&mut self, sink: &mut impl FnMut(Completion<B>)) -> usize;
 
-    /// Makes what was posted, then sleeps until there is a completion to reap, a wake, or `until`
-    /// has passed; `None` sleeps for ever (the paper's `flexsc_wait`), zero does not sleep. One
-    /// system call does all of it, and one more each further step of a [`Chain`](crate::Chain), which
-    /// goes on here until there is something to reap. It may return early.
+    /// Makes what was posted, or hands it over, then sleeps until there is a completion to reap, a
+    /// wake, or `until` has passed; `None` sleeps for ever (the paper's `flexsc_wait`), zero does not
+    /// sleep. One system call does all of it, and one more each further step of a
+    /// [`Chain`](crate::Chain), which goes on here until there is something to reap. It may return
+    /// early.
     ///
     /// # Errors
     ///
@@ -46,7 +52,7 @@ pub trait Ring<B> {
     /// [`Reason::Uninterrupted`](crate::Reason::Uninterrupted) counts it.
     fn cancel(&mut self, ticket: Ticket) -> Cancelled;
 
-    /// Makes what was posted and collects what has ended, without sleeping.
+    /// Makes what was posted, or hands it over, and collects what has ended, without sleeping.
     ///
     /// # Errors
     ///
