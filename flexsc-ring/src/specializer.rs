@@ -73,7 +73,26 @@ pub struct Load {
     pub delay_ns: u64,
 }
 
-/// The policy. It has no clock and makes no system call: it is told what was measured.
+/// The policy of [`Placement::Measured`](crate::Placement::Measured). It has no clock and makes no
+/// system call: it is told what was measured. Each ring of `Engine::Threads` has one of its own, which
+/// cannot be replaced; this type is public so that its decisions can be tried on invented loads:
+///
+/// ```
+/// use flexsc_ring::{Load, Place, Specializer};
+///
+/// // A busy poster, and calls that take ten times what it costs to post them: worth a trial.
+/// let busy = Load {
+///     window_ns: 20_000_000,
+///     poster_ns: 20_000_000,
+///     made_here: 1000,
+///     service_ns: 15_000,
+///     handover_ns: 1500,
+///     ..Load::default()
+/// };
+/// let mut policy = Specializer::new();
+/// assert_eq!(policy.observe(&busy), Place::Here); // two windows must agree
+/// assert_eq!(policy.observe(&busy), Place::Elsewhere);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Specializer {
     place: Place,
