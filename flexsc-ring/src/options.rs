@@ -255,7 +255,8 @@ pub enum RingError {
     /// io_uring cannot be used.
     #[error(
         "io_uring is not usable here: {step}: {source}; choose the engine `threads` or `auto`, or \
-         allow io_uring (sysctl kernel.io_uring_disabled=0, the container's seccomp profile)"
+         allow io_uring (sysctl kernel.io_uring_disabled=0, the container's seccomp profile; \
+         `Probe::run` says which)"
     )]
     Uring {
         /// What was tried.
