@@ -173,7 +173,7 @@ counters! {
     steal_cost, "steal_cost_nanoseconds", Gauge, "What a theft costs, as learned";
     wake_cost, "wake_cost_nanoseconds", Gauge, "What a wake costs, as learned";
     parks, "parks_total", Counter, "Times the worker went to sleep";
-    submitted, "calls_posted_total", Counter, "System calls posted to the ring";
+    submitted, "calls_posted_total", Counter, "System calls given to the ring, short ones that the core made itself included";
     completed, "calls_completed_total", Counter, "Completions reaped from the ring";
     enters, "kernel_entries_total", Counter, "Traps made by the ring: calls posted for each is the batching";
     ring_fallbacks, "ring_fallbacks_total", Counter, "Calls that the chosen engine could not take itself";

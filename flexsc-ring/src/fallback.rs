@@ -74,7 +74,7 @@ impl fmt::Display for Reason {
 /// Counters of one ring since it was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Calls posted.
+    /// Calls posted, those of `made_here` included.
     pub submitted: u64,
     /// Calls ended: last completions handed out or waiting in `reap`.
     pub completed: u64,
