@@ -331,6 +331,16 @@ impl Op {
         }
     }
 
+    /// The descriptor of a read that waits where it is made if there is nothing to read.
+    #[inline]
+    pub(crate) fn reads_plainly(&self) -> Option<RawFd> {
+        match *self {
+            Op::Read { fd, plain: true, offset: CURRENT, .. }
+            | Op::ReadAll { fd, plain: true, offset: CURRENT, .. } => Some(fd),
+            _ => None,
+        }
+    }
+
     /// The call as number and arguments; `ptr` and `len` are its buffer's range. Pointers to the
     /// structures inside of it are among the arguments: until the call has returned it must not
     /// move, nor be borrowed mutably, nor may this be called again.

@@ -134,7 +134,8 @@ pub(super) trait Course<B: Buffer> {
         if let Some(chain) = chains.find(ticket) {
             return self.cancel_chain(chain);
         }
-        match slots.find(ticket) {
+        // A call of a chain has no ticket of its own: one that names it is another ring's.
+        match slots.find(ticket).filter(|index| slots.at(*index).chain.get() == NONE) {
             Some(index) => self.cancel_at(index),
             None if slots.knows(ticket) || chains.knows(ticket) => Cancelled::TooLate,
             None => Cancelled::Unknown,

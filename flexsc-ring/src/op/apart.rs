@@ -62,15 +62,29 @@ impl<B: Buffer> Room<'_, B> {
         let (simple, multishot) = (op.is_simple(), op.is_multishot());
         std::mem::forget(std::mem::replace(self.op, op));
         std::mem::forget(std::mem::replace(self.buf, buf));
-        let bytes = match self.buf {
+        let unwound = Unwound(self);
+        let bytes = match unwound.0.buf {
             Lent::One(buf) => buf.as_mut().get_mut(start..end).unwrap_or_default(),
             Lent::Many(bufs) => {
-                self.op.set_buffers(bufs);
+                unwound.0.op.set_buffers(bufs);
                 &mut []
             }
             Lent::Nothing => &mut [],
         };
-        Shape { ptr: bytes.as_mut_ptr(), len: bytes.len(), simple, multishot }
+        let (ptr, len) = (bytes.as_mut_ptr(), bytes.len());
+        std::mem::forget(unwound);
+        Shape { ptr, len, simple, multishot }
+    }
+}
+
+/// A room whose call has a buffer that panics: its slot stays free, and holds nothing again.
+struct Unwound<'a, B>(Room<'a, B>);
+
+impl<B> Drop for Unwound<'_, B> {
+    #[cold]
+    fn drop(&mut self) {
+        *self.0.op = Op::Nop;
+        *self.0.buf = Lent::Nothing;
     }
 }
 

@@ -177,11 +177,23 @@ fn a_close_that_io_uring_gives_up_for_want_of_a_worker_is_made_all_the_same() {
             if !fuse::mount(dir.path(), &closing) {
                 return eprintln!("skipped: no mount: {}", std::io::Error::last_os_error());
             }
+            let open = || File::open(dir.path().join("file")).expect("opened");
+            let (alone, in_chain) = (open(), open());
             on(&options(Engine::Uring), |bench| {
-                let file = File::open(dir.path().join("file")).expect("opened");
-                closing.expect(file.as_raw_fd());
                 forbid_threads();
-                let end = bench.call(Call::close(file.into()));
+                closing.expect(in_chain.as_raw_fd());
+                let chain = Chain::new().then(Call::nop()).then(Call::close(in_chain.into()));
+                match bench.value(Call::chain(chain)) {
+                    Value::Chain(results) => {
+                        let failure = results[1].as_ref().expect_err("it fails");
+                        assert_eq!(failure.error.raw_os_error(), Some(libc::EIO));
+                    }
+                    other => panic!("{other:?}"),
+                }
+                assert!(closing.number_is_taken());
+                closing.clear();
+                closing.expect(alone.as_raw_fd());
+                let end = bench.call(Call::close(alone.into()));
                 assert_eq!(errno(&end), libc::EIO, "the close's own word");
                 assert!(closing.number_is_taken());
                 assert_eq!(bench.ring.stats().fallbacks(Reason::NoThread), 1);

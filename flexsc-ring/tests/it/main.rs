@@ -36,6 +36,8 @@ mod limits;
 #[cfg(not(loom))]
 mod mappings;
 #[cfg(not(loom))]
+mod misuse;
+#[cfg(not(loom))]
 mod orphans;
 #[cfg(not(loom))]
 mod placement;

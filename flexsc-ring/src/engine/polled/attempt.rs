@@ -43,6 +43,10 @@ impl<B: Buffer, X: Exec> Polled<B, X> {
     pub(super) fn start(&mut self, index: u32) {
         let slot = self.slots.at(index);
         slot.mark.set(false);
+        if slot.op().reads_plainly().is_some_and(|fd| !sys::ready_now(fd, -1).0) {
+            // Another reader was told of the same bytes, and has taken them.
+            return self.park(index);
+        }
         if let Some(ret) = make(&mut self.exec, index, slot) {
             self.stats.enters += 1;
             self.outcome(index, ret);
