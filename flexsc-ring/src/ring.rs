@@ -49,7 +49,8 @@ pub trait Ring<B> {
     /// if the call was stopped, else what it has done (§4.2). A call that a syscall thread is running
     /// is interrupted by a signal to that thread, once, wherever it stands. If no real-time signal is
     /// free, or the kernel refuses to send it, the call is awaited instead, and
-    /// [`Reason::Uninterrupted`](crate::Reason::Uninterrupted) counts it.
+    /// [`Reason::Uninterrupted`](crate::Reason::Uninterrupted) counts it. A worker of io_uring's that was
+    /// just beginning the call may miss the request: asked again, the kernel is told again.
     fn cancel(&mut self, ticket: Ticket) -> Cancelled;
 
     /// Makes what was posted, or hands it over, and collects what has ended, without sleeping.

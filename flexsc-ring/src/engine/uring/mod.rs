@@ -415,10 +415,11 @@ impl<B: Buffer> Course<B> for Uring<B> {
             self.end(index, CANCELED);
             return Cancelled::Stopped;
         }
-        if slot.cancelled.replace(true) {
+        let with_thread = slot.linked.get();
+        // A worker of io_uring's that was just beginning may have missed the first request.
+        if slot.cancelled.replace(true) && with_thread {
             return Cancelled::Requested;
         }
-        let with_thread = slot.linked.get();
         match &mut self.threads {
             Some(threads) if with_thread => {
                 if threads.cancel(index) == Stopping::Stopped {
