@@ -4,9 +4,11 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use flexsc_ring::{Address, Call, Cancelled, Engine, EpollChange, Options, PostError, Ring, Value};
+use tempfile::TempDir;
 
 use crate::on_every_engine;
 use crate::support::{Bench, SOON, errno, listener, moved, on, time_of_thread};
@@ -67,6 +69,17 @@ fn fill(to: &std::io::PipeWriter) -> usize {
     filled
 }
 
+/// A listener that has no room for another connection, its path, and the connection that fits.
+fn full_unix_listener() -> (TempDir, PathBuf, UnixListener, UnixStream) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("listener");
+    let listener = UnixListener::bind(&path).expect("bound");
+    // SAFETY: no pointers.
+    unsafe { libc::listen(listener.as_raw_fd(), 0) };
+    let first = UnixStream::connect(&path).expect("the one that fits");
+    (dir, path, listener, first)
+}
+
 fn cancels(bench: &mut Bench, call: Call<Vec<u8>>) {
     let ticket = bench.post(call, 9);
     bench.pause(Duration::from_millis(5));
@@ -117,12 +130,7 @@ on_every_engine! {
     }
 
     fn a_full_unix_listener_is_waited_for(bench) {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("listener");
-        let listener = UnixListener::bind(&path).expect("bound");
-        // SAFETY: no pointers.
-        unsafe { libc::listen(listener.as_raw_fd(), 0) };
-        let first = UnixStream::connect(&path).expect("the one that fits");
+        let (_dir, path, listener, first) = full_unix_listener();
         for flags in [0, libc::SOCK_NONBLOCK] {
             let client = socket(libc::AF_UNIX, flags);
             let to = || Address::Unix(path.clone());
@@ -137,12 +145,7 @@ on_every_engine! {
     }
 
     fn a_connection_that_pauses_is_tried_again_by_its_time_alone(bench) {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("listener");
-        let listener = UnixListener::bind(&path).expect("bound");
-        // SAFETY: no pointers.
-        unsafe { libc::listen(listener.as_raw_fd(), 0) };
-        let _first = UnixStream::connect(&path).expect("the one that fits");
+        let (_dir, path, listener, _first) = full_unix_listener();
         // A socket that is connected already waits for the full listener before it is told so.
         let (mut ours, mut theirs) = UnixStream::pair().expect("a pair");
         ours.set_nonblocking(true).expect("set");

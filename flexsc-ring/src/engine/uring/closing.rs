@@ -4,7 +4,8 @@
 //! of io_uring's. `ECANCELED` is then either the file system's own word, and the descriptor is
 //! closed as after every error; or io_uring had no worker to give it to, and it is open. A
 //! descriptor must never be closed twice, so it counts as closed unless the contrary is certain:
-//! closes are not cancelled here, and io_uring gives up only what no worker is there for.
+//! closes are not cancelled here, and io_uring gives up only what no worker is there for. On a busy
+//! machine it may give one up beside other workers: that descriptor stays open.
 
 use std::os::fd::RawFd;
 
@@ -29,11 +30,8 @@ impl<B: Buffer> Uring<B> {
     /// where io_uring gets no worker, a syscall thread is hardly to be had.
     #[inline]
     pub(super) fn on_close(&mut self, name: u64, ret: i64) -> Option<Completion<B>> {
-        let ret = if ret == KERNEL_CANCELED && is_of_no_close(ret) {
-            self.close_here(self.chains.closing_fd(name))
-        } else {
-            ret
-        };
+        let ret =
+            if is_of_no_close(ret) { self.close_here(self.chains.closing_fd(name)) } else { ret };
         let (chain, place, outcome) = self.chains.closed(name, ret);
         self.chains.ended(chain, place, outcome, &mut self.stats)
     }
